@@ -1,6 +1,7 @@
 package pg_test
 
 import (
+	"context"
 	"sort"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ func BenchmarkKey(b *testing.B) {
 	h := serve(b, 100_000, pg.Config{})
 	c := connect(b, h)
 	times := make([]time.Duration, 0, b.N)
+	perCore := perCore(b)
 	for b.Loop() {
 		began := time.Now()
 		var n int64
@@ -25,9 +27,45 @@ func BenchmarkKey(b *testing.B) {
 		}
 		times = append(times, time.Since(began))
 	}
+	perCore(b.N)
 	sort.Slice(times, func(i, k int) bool { return times[i] < times[k] })
 	b.ReportMetric(float64(times[len(times)/2].Nanoseconds())/1e3, "p50-us")
 	b.ReportMetric(float64(times[len(times)*99/100].Nanoseconds())/1e3, "p99-us")
+}
+
+// BenchmarkKeys is BenchmarkKey with several clients at once.
+func BenchmarkKeys(b *testing.B) {
+	h := serve(b, 100_000, pg.Config{})
+	b.SetParallelism(4)
+	perCore := perCore(b)
+	b.RunParallel(func(pb *testing.PB) {
+		c, err := pgx.Connect(b.Context(), h.url())
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		defer func() { _ = c.Close(context.Background()) }()
+		for pb.Next() {
+			var n int64
+			err := c.QueryRow(b.Context(), "SELECT n FROM volumes WHERE symbol = $1", "S4711").Scan(&n)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	perCore(b.N)
+}
+
+// perCore reports how many operations a core does, by the CPU time of the process: of the client and
+// the server together, and of the engine.
+func perCore(b *testing.B) (report func(n int)) {
+	began := processTime()
+	return func(n int) {
+		if used := processTime() - began; used > 0 {
+			b.ReportMetric(float64(n)/used.Seconds(), "ops/s-core")
+		}
+	}
 }
 
 // BenchmarkRows is a result of 100,000 rows of three columns, in both formats.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -23,7 +24,14 @@ import (
 	"github.com/velo-engine/velo/view"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	addr := os.Getenv(chaosAddress)
+	if addr != "" {
+		chaosClients(addr)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -47,6 +55,12 @@ func serve(t testing.TB, n int, config pg.Config) *host {
 	m, err := market.Start(context.Background(), view.Limits{})
 	must(t, err)
 	must(t, m.Send(t.Context(), market.Some(n)...))
+	return serveMarket(t, m, config)
+}
+
+// serveMarket is serve with a market that has been started.
+func serveMarket(t testing.TB, m *market.Market, config pg.Config) *host {
+	t.Helper()
 	h := &host{Market: m, stats: &pg.Stats{}}
 	if config.Source == nil {
 		config.Source = pg.Views(m.Catalog)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"iter"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5/pgtype"
@@ -11,6 +12,10 @@ import (
 	"github.com/velo-engine/velo/pg/catalog"
 	"github.com/velo-engine/velo/record"
 )
+
+// yieldRows has a bit less than each rows of the catalog after which a result gives way to the
+// runners of engines.
+const yieldRows = 1<<8 - 1
 
 // A rowSource is the rows of a result that have not been sent yet.
 type rowSource interface {
@@ -54,6 +59,7 @@ func (b *batchRows) fill(ctx context.Context) (bool, error) {
 		if ctx.Err() != nil {
 			return false, context.Cause(ctx)
 		}
+		runtime.Gosched() // the runners of engines wait
 		if b.pull == nil {
 			b.pull, b.stop = iter.Pull2(b.rows.Batches())
 		}
@@ -219,6 +225,9 @@ func (m *memoryRows) send(
 		w.buf = buf
 		m.rows = m.rows[1:]
 		n++
+		if n&yieldRows == 0 {
+			runtime.Gosched()
+		}
 		err = w.full()
 		if err != nil {
 			return n, false, err

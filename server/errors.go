@@ -73,8 +73,8 @@ func errorOf(err error) *Error {
 	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &loss):
-		e = is(http.StatusConflict, "state_lost", "fresh=true begins anew, and loses it")
-		for _, l := range loss.Lost {
+		e = is(http.StatusConflict, "state_lost", loss.Choice())
+		for _, l := range loss.Lost() {
 			e.Faults = append(e.Faults, Fault{Message: l})
 		}
 		return e

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/engine"
-	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/server/job"
 	"github.com/velo-engine/velo/server/push"
 )
@@ -24,12 +23,14 @@ type Inside interface {
 
 // An Engine is an engine of a job, or of a service.
 type Engine struct {
-	// Name is the view or the sink that the engine makes.
+	// Name is what the engine is called: the view or the sink that it makes; several with commas.
 	Name   string
 	Source string
 	Engine *engine.Engine
-	Plan   *plan.Plan
-	// View says that the groups are read by the name.
+	// Plans are the names of its plans, in their order: views and sinks. A plan without one is
+	// called by Name.
+	Plans []string
+	// View says that groups are read by the name of a plan.
 	View bool
 }
 

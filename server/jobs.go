@@ -118,6 +118,7 @@ func (f *flags) err() error {
 func (s *Server) putJob(w http.ResponseWriter, r *http.Request) error {
 	f := &flags{r: r}
 	o := job.PutOptions{Fresh: f.bool("fresh"), DryRun: f.bool("dry-run"), Stopped: f.bool("stopped")}
+	o.Drop = f.bool("drop")
 	wait := f.duration("wait", defaultWait, maxWait)
 	if text := r.URL.Query().Get("memory"); text != "" {
 		n, err := connect.ByteSize(text)

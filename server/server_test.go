@@ -56,7 +56,7 @@ func mounted(t *testing.T, set func(*Config)) (*Server, *readers.Lane[trade], *e
 	must(t, err)
 	views := view.NewCatalog(view.Limits{})
 	must(t, views.Add("volumes", view.View{Engine: e, Plan: p, Comment: "shares"}))
-	cfg := Config{Views: views, Engines: func() []Engine { return []Engine{{Name: "volumes", Engine: e, Plan: p}} }}
+	cfg := Config{Views: views, Engines: func() []Engine { return []Engine{{Name: "volumes", Engine: e}} }}
 	if set != nil {
 		set(&cfg)
 	}

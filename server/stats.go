@@ -61,7 +61,8 @@ func (s *Server) statsOf(engines []Engine) []engineStats {
 	for _, e := range engines {
 		now := e.Engine.Stats()
 		all = append(all, engineStats{
-			e.Name, e.Source, e.View, shown(reflect.ValueOf(now)), s.samplers.Of(e.Engine).Engine(e.Name, now),
+			e.Name, e.Source, e.View, shown(reflect.ValueOf(now)), s.samplers.Of(e.Engine).Engine(e.Name, now,
+				e.Plans...),
 		})
 	}
 	return all

@@ -21,6 +21,7 @@ type applyCmd struct {
 	Server string        `help:"The server." default:"http://127.0.0.1:8123" env:"VELO_SERVER" placeholder:"URL"`
 	DryRun bool          `help:"Show the difference, and change nothing."`
 	Fresh  bool          `help:"Begin anew, this once, jobs that cannot go on with their state."`
+	Drop   bool          `help:"Give up the groups of queries that a file has no more."`
 	Wait   time.Duration `help:"How long to wait for each job to run." default:"30s" placeholder:"TIME"`
 	Token  string        `help:"A file with the token." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
 }
@@ -143,6 +144,9 @@ func (c *applyCmd) apply(r *remote, path string, std streams) error {
 	if c.Fresh {
 		query.Set("fresh", "true")
 	}
+	if c.Drop {
+		query.Set("drop", "true")
+	}
 	query.Set("dry-run", "true")
 	var would applyAnswer
 	_, failure, err = r.ask("PUT", at, query, text, &would)
@@ -187,6 +191,8 @@ func (f *serverFailure) err() error {
 		}
 	}
 	switch {
+	case e.Code == "state_lost" && strings.HasPrefix(e.Hint, "drop"):
+		b.WriteString("\n--drop gives up what is gone, and the other queries go on")
 	case e.Code == "state_lost":
 		b.WriteString("\n--fresh begins anew")
 	case e.Hint != "":

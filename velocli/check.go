@@ -28,7 +28,7 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		}
 		if !seen[o.Source] {
 			faults = append(faults, c.checkSource(o.Source, std))
-		} else if c.State != "" && isSocket(o.Source) {
+		} else if c.apart(job, o.Source) && isSocket(o.Source) {
 			faults = append(faults, readOnce(o, "a socket"))
 		}
 		seen[o.Source] = true
@@ -70,7 +70,7 @@ func (c *runCmd) checkSource(s *query.Source, std streams) error {
 // readOnce is the error for a second query that would read a source which can be read only once.
 func readOnce(o *query.Output, what string) error {
 	return o.Source.Options.Errorf(query.OptionConnector,
-		"%s can be read once, and with --state several queries read it: make it a file", what)
+		"%s can be read once, and several queries read it, each for itself: make it a file", what)
 }
 
 func isSocket(s *query.Source) bool {
@@ -117,8 +117,10 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 			n.writes(fmt.Sprintf("sink %s", s.Name), s.Options.Text("path"))
 		}
 	}
+	folders := map[string]bool{}
 	for _, o := range job.Outputs {
-		if s := c.stateOf(o); s != nil {
+		if s := c.stateOf(job, o); s != nil && !folders[s.Path] {
+			folders[s.Path] = true
 			n.writes("--state", filepath.Join(s.Path, "generation-00000001.manifest"))
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +25,15 @@ type durability struct {
 	Checkpoint time.Duration `help:"How often the state is saved; ${checkpoint} without it." placeholder:"TIME"`
 	Fresh      bool          `help:"Begin anew this once; the old state is put aside."`
 	Takeover   bool          `help:"Go on this once with a copy of a state."`
+	NewQuery   []string      `help:"Have a query begin that the state does not have." placeholder:"NAME"`
+	DropQuery  []string      `help:"Give up, this once, the groups of a query." placeholder:"NAME"`
 	// These two are for a state and a sink that do not fit together any more.
 	SkipOutputTo uint64 `help:"Go on this once with a sink that has other rows; the error says N." placeholder:"N"`
 	RepeatOutput bool   `help:"Write rows once more, this once, that the sink has and the state has not."`
+
+	// anyNew and anyDropped are NewQuery and DropQuery with all names; a query of the job is
+	// dropped only by its name.
+	anyNew, anyDropped bool
 }
 
 // folderOfSelect is the folder of a SELECT without a sink.
@@ -36,13 +42,14 @@ const folderOfSelect = "select"
 // checkState reports what is wrong with the options, and the queries whose state cannot be kept.
 func (d *durability) checkState(job *query.Job) error {
 	if d.State == "" {
-		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput {
-			return cli.Misusef("--checkpoint, --fresh, --takeover, --skip-output-to and --repeat-output are for a " +
-				"job that keeps its state: --state DIR")
+		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput ||
+			len(d.NewQuery)+len(d.DropQuery) > 0 {
+			return cli.Misusef("--checkpoint, --fresh, --takeover, --new-query, --drop-query, --skip-output-to and " +
+				"--repeat-output are for a job that keeps its state: --state DIR")
 		}
 		return nil
 	}
-	var faults []error
+	faults := []error{d.checkNamed(job)}
 	if d.Checkpoint < 0 {
 		faults = append(faults, cli.Misusef("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
@@ -60,56 +67,18 @@ func (d *durability) checkState(job *query.Job) error {
 	return errors.Join(faults...)
 }
 
-// stateOf is where a query keeps its state; nil if it keeps none.
-func (d *durability) stateOf(o *query.Output) *engine.State {
-	if d.State == "" {
-		return nil
-	}
-	return &engine.State{
-		Path: filepath.Join(d.State, folderOf(o)), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
-		SkipOutputTo: d.SkipOutputTo, RepeatOutput: d.RepeatOutput,
-	}
-}
-
-// folderOf is the name of the folder of a query.
-func folderOf(o *query.Output) string {
-	switch {
-	case o.View != nil:
-		return folderName(o.View.Name)
-	case o.Sink == nil:
-		return folderOfSelect
-	}
-	return folderName(o.Sink.Name)
-}
-
-// folderName is the name of the folder of a sink. Names of sinks may have any characters, folders
-// may not, and some file systems do not tell capitals from small letters. Other characters than
-// small letters, digits and _ become % and two digits for each byte.
-func folderName(sink string) string {
-	var b strings.Builder
-	for i := range len(sink) {
-		switch c := sink[i]; {
-		case c >= 'a' && c <= 'z' && (i > 0 || sink != folderOfSelect), c >= '0' && c <= '9', c == '_':
-			b.WriteByte(c)
-		default:
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
-
-// resumable says whether all readers of a flow can be gone on with after a restart. The error says
-// that one would be read again from its beginning, and its records counted twice.
-func (f *flow) resumable(rs []record.Reader) (bool, error) {
+// resumable says whether all readers of a source can be gone on with after a restart. The error
+// says that one would be read again from its beginning, and its records counted twice.
+func (in *ingest) resumable(rs []record.Reader) (bool, error) {
 	for i, r := range rs {
 		if _, ok := r.(record.Resumer); ok {
 			continue
 		}
-		if f.feed.once != "" {
+		if in.feed.once != "" {
 			return false, nil
 		}
 		return false, fmt.Errorf("--state: %s would be read from its beginning again after a restart, and counted "+
-			"twice: make it a plain file, or leave --state out", f.feed.files.sources[i])
+			"twice: make it a plain file, or leave --state out", in.feed.files.sources[i])
 	}
 	return true, nil
 }
@@ -157,26 +126,46 @@ func (f *flow) sayState() {
 		say("begins anew in %s", f.state.Path)
 		return
 	}
-	if f.began.Passed != nil {
-		say("%v", f.began.Passed)
+	if f.number == 0 {
+		f.sayFolder()
 	}
-	snap := f.engine.Snapshot()
-	defer snap.Close()
+	if f.state.lacks(f.name) || slices.Contains(f.state.DroppedPlans, f.name) {
+		say("begins with the records after generation %d, without what came before", f.began.Restored)
+		return
+	}
+	snap, end := f.snapshot()
+	defer end()
 	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.Saved)),
 		thousands(snap.Len()))
 }
 
+// sayFolder says what is remarkable about the folder that several queries go on with.
+func (in *ingest) sayFolder() {
+	say := in.flows[0].kept.say
+	if in.began.Passed != nil {
+		note(say, fmt.Sprintf("velo: %s: %v", in.names(), in.began.Passed))
+	}
+	for _, name := range in.state.DroppedPlans {
+		note(say, fmt.Sprintf("velo: %s: the %s groups of %s are given up", in.feed.name,
+			thousands(in.state.groups[name]), name))
+	}
+	if in.alone {
+		note(say, fmt.Sprintf("velo: %s: has a folder of its own, as earlier versions made it, so each query reads %s "+
+			"for itself; --fresh begins anew with one folder for all of them", in.names(), in.feed.name))
+	}
+}
+
 // onState tells the user when the state cannot be saved, and when it can again.
-func (f *flow) onState() func(engine.StateEvent) {
-	failing := false
+func (in *ingest) onState() func(engine.StateEvent) {
+	failing, say, names := false, in.flows[0].kept.say, in.names()
 	return func(ev engine.StateEvent) {
 		switch {
 		case ev.Kind == engine.SaveFailed && !failing:
 			failing = true
-			note(f.kept.say, fmt.Sprintf("velo: %s: the state cannot be saved: %v; it is tried again", f.name, ev.Err))
+			note(say, fmt.Sprintf("velo: %s: the state cannot be saved: %v; it is tried again", names, ev.Err))
 		case ev.Kind == engine.Saved && failing:
 			failing = false
-			note(f.kept.say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", f.name, ev.Generation))
+			note(say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", names, ev.Generation))
 		}
 	}
 }
@@ -254,9 +243,13 @@ func (t *transacted) Commit(ctx context.Context, number uint64, rows iter.Seq[*r
 
 // stateHint adds the options of the program to an error about a state.
 func stateHint(err error) error {
+	var of *engine.PlanError
 	switch {
 	case errors.Is(err, state.ErrCopied):
 		return fmt.Errorf("%w\n--takeover goes on with it, --fresh begins anew and puts it aside", err)
+	case errors.Is(err, engine.ErrOtherPlan) && errors.As(err, &of):
+		return fmt.Errorf("%w\n--drop-query %[2]s --new-query %[2]s begins %[2]s anew, and the others go on; --fresh "+
+			"begins all anew, and puts the old state aside", err, of.Plan.Name)
 	case errors.Is(err, state.ErrNoManifest), errors.Is(err, engine.ErrOtherPlan), errors.Is(err, engine.ErrLostSplit),
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)

@@ -37,7 +37,7 @@ func TestStateAgain(t *testing.T) {
 			INSERT INTO none SELECT window_start, count(*) AS n FROM trades WHERE size > 100 GROUP BY tumble(at, INTERVAL '1 minute');`,
 	})
 	const windows = "window_start,symbol,v\n2024-01-01T00:00:00Z,A,1\n2024-01-01T00:00:00Z,B,2\n2024-01-01T00:01:00Z,A,4\n"
-	for i, begins := range []string{"begins anew in state/volumes", "goes on at generation 2 (", "goes on at generation"} {
+	for i, begins := range []string{"begins anew in state/source-trades", "goes on at generation 2 (", "goes on at generation"} {
 		out, errs, status := velo(t, "", "run", "job.sql", "--format=csv", "--state=state")
 		if status != 0 || out != "symbol,v\nA,5\nB,2\n" {
 			t.Errorf("run %d: status %d\n%s%s", i, status, out, errs)
@@ -52,7 +52,7 @@ func TestStateAgain(t *testing.T) {
 			}
 		}
 	}
-	out, errs, status := velo(t, "", "run", "more.sql", "--state=state")
+	out, errs, status := velo(t, "", "run", "more.sql", "--state=more")
 	if status != 0 || out != "window_start,n\n2024-01-01T00:00:00Z,2\n2024-01-01T00:01:00Z,1\n" {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -67,10 +67,10 @@ func TestStateAgain(t *testing.T) {
 	}
 	want(t, "changed-000001.csv", "op,symbol,n\nupsert,A,2\nupsert,B,1\n")
 	want(t, "none.csv", "window_start,n\n")
-	if _, err := os.Stat("state/%4Fdd%2Fname/LOCK"); err != nil {
-		t.Error(err)
+	if all, err := filepath.Glob("*/*/LOCK"); err != nil || len(all) != 2 {
+		t.Errorf("%q, %v; expected a folder for each source", all, err)
 	}
-	out, errs, status = velo(t, "", "run", "more.sql", "--state=state")
+	out, errs, status = velo(t, "", "run", "more.sql", "--state=more")
 	if status != 0 || strings.Contains(out, "2024") {
 		t.Errorf("the windows again: status %d\n%s%s", status, out, errs)
 	}
@@ -82,7 +82,7 @@ func TestStateAgain(t *testing.T) {
 		want(t, "all.csv", "symbol,s\nA,10\nA,40\n")
 		want(t, "nothing.csv", "symbol\n")
 		want(t, "none.csv", "window_start,n\n")
-		if _, errs, status = velo(t, "", "run", "more.sql", "--state=state"); status != 0 {
+		if _, errs, status = velo(t, "", "run", "more.sql", "--state=more"); status != 0 {
 			t.Error(status, errs)
 		}
 	}
@@ -94,7 +94,7 @@ func TestStateRefused(t *testing.T) {
 	for _, c := range []struct{ name, job, want string }{
 		{"passes some through", durableSource + `SELECT symbol FROM trades LIMIT 3;`, "SELECT: --state: the query passes records through in an order"},
 		{"passes through in an order", durableSource + `SELECT symbol FROM trades ORDER BY symbol;`, "SELECT: --state: the query passes records through in an order"},
-		{"within what is read", strings.Replace(durableSource, "trades.csv", "**/*", 1) + groups, "--state: state/select/generation-00000001.manifest would be read as **/*"},
+		{"within what is read", strings.Replace(durableSource, "trades.csv", "**/*", 1) + groups, "--state: state/source-trades/generation-00000001.manifest would be read as **/*"},
 		{"another query", durableSource + `SELECT symbol, min(size) AS v FROM trades GROUP BY symbol;`, "--fresh begins anew"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestStateCopiedAndFresh(t *testing.T) {
 	run(0, "goes on at generation 2", "--state=copy", "--takeover")
 	run(0, "goes on at generation 3", "--state=copy")
 	run(0, "begins anew", "--state=copy", "--fresh")
-	aside, err := filepath.Glob("copy/select/aside-*")
+	aside, err := filepath.Glob("copy/source-trades/aside-*")
 	if err != nil || len(aside) == 0 {
 		t.Errorf("%v, %v", aside, err)
 	}
@@ -201,7 +201,7 @@ func TestStatePacked(t *testing.T) {
 			t.Errorf("status %d\n%s%s", status, out, errs)
 		}
 	}
-	out, errs, status := velo(t, "", "state", "show", "state/select")
+	out, errs, status := velo(t, "", "state", "show", "state/source-trades")
 	if status != 0 || !strings.Contains(out, "of what it unpacks to") {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}

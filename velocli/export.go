@@ -17,7 +17,7 @@ import (
 
 // stateExportCmd prints the groups of a state.
 type stateExportCmd struct {
-	Dir    string   `arg:"" help:"The folder of --state, or of one of its queries."`
+	Dir    string   `arg:"" help:"The folder of --state, or one of the folders in it."`
 	Job    string   `arg:"" help:"The job that made it; - is standard input."`
 	Query  string   `help:"Print this query only: the name of its sink, or select." placeholder:"NAME"`
 	Key    []string `help:"Print only rows that have this value." placeholder:"COLUMN=VALUE" sep:"none"`
@@ -43,17 +43,15 @@ func (c *stateExportCmd) Run(std streams) error {
 	}
 	found := 0
 	for _, o := range job.Outputs {
-		name := folderOf(o)
-		path := filepath.Join(c.Dir, name)
-		switch {
-		case c.Query != "" && c.Query != nameOf(o) && c.Query != name:
+		if c.Query != "" && !named([]string{c.Query}, nameOf(o)) && c.Query != folderOf(o) {
 			continue
-		case state.Holds(c.Dir):
-			// It is the folder of one query.
-			if filepath.Base(filepath.Clean(c.Dir)) != name && c.Query == "" && len(job.Outputs) > 1 {
-				continue
-			}
-			path = c.Dir
+		}
+		path, ok, err := c.find(job, o)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
 		}
 		found++
 		if err := c.print(path, o, std); err != nil {
@@ -66,8 +64,34 @@ func (c *stateExportCmd) Run(std streams) error {
 	return nil
 }
 
+// find finds the folder that has the groups of a query.
+func (c *stateExportCmd) find(job *query.Job, o *query.Output) (path string, ok bool, err error) {
+	if !state.Holds(c.Dir) {
+		path, ok = queryFolder(c.Dir, o)
+		if !ok {
+			return "", false, nil
+		}
+		ok, err = hasQuery(path, o)
+		return path, ok, err
+	}
+	switch filepath.Base(filepath.Clean(c.Dir)) {
+	case folderOfSource(o.Source):
+		ok, err = hasQuery(c.Dir, o)
+		return c.Dir, ok, err
+	case folderOf(o):
+		return c.Dir, true, nil
+	}
+	// It has another name, so it is known only if there is one query, or the generation has it.
+	if c.Query != "" || len(job.Outputs) == 1 {
+		return c.Dir, true, nil
+	}
+	ok, err = hasQuery(c.Dir, o)
+	return c.Dir, ok, err
+}
+
 // print prints the groups of a query.
 func (c *stateExportCmd) print(path string, o *query.Output, std streams) error {
+	o.Plan.Name = nameOf(o)
 	saved, err := engine.ReadState(path, o.Plan)
 	if err != nil {
 		return err

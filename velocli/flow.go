@@ -33,12 +33,6 @@ type flow struct {
 	hints hints
 	// view says that the groups are read while the query runs, and that nothing is written.
 	view bool
-
-	// state is where the query keeps its state; nil if it keeps none.
-	state *engine.State
-	// resumes says that the source can be gone on with. began is where the state was at the start.
-	resumes bool
-	began   engine.StateStats
 }
 
 // hints are what the user can do about records that are lost, in the words of the command.

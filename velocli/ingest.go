@@ -24,6 +24,15 @@ type ingest struct {
 	// aside takes the records of the source that cannot be read.
 	aside  *quarantine
 	engine *engine.Engine
+
+	// state is where the queries keep their state; nil if they keep none.
+	state *keptState
+	// alone says that the one query has a folder of its own, which an earlier version made.
+	alone bool
+	// resumes says that the source can be gone on with. began is where the state was at the start.
+	resumes bool
+	began   engine.StateStats
+
 	// ended waits for the engine.
 	ended func() error
 
@@ -80,14 +89,17 @@ func (in *ingest) start(size *sizing, live bool) error {
 		if flows(f.plan) || slices.ContainsFunc(f.plan.Leaves(), flows) {
 			cfg.EpochInterval = 0 // windows close, and groups change, while records come
 		}
-		if f.state != nil {
-			f.resumes, err = f.resumable(rs)
-			if err != nil {
-				return errors.Join(err, closeAll(rs))
-			}
-			f.state.OnEvent, cfg.State = f.onState(), f.state
+		if in.state != nil {
+			f.plan.Name = f.name // by which the state knows it
 		}
 		cfg.Plans = append(cfg.Plans, engine.PlanConfig{Plan: f.plan, Writer: f.writerFor()})
+	}
+	if in.state != nil {
+		in.resumes, err = in.resumable(rs)
+		if err != nil {
+			return errors.Join(err, closeAll(rs))
+		}
+		in.state.OnEvent, cfg.State = in.onState(), in.state.State
 	}
 	in.engine, err = engine.Start(context.Background(), cfg)
 	if err != nil {
@@ -99,7 +111,7 @@ func (in *ingest) start(size *sizing, live bool) error {
 		in.growing = grow(g, in.engine, rs[0])
 	}
 	first := in.flows[0]
-	first.began = in.engine.Stats().State
+	in.began = in.engine.Stats().State
 	if in.feed.files.follow {
 		in.following = follow(in.feed.files, in.engine, rs, first.name, first.kept.say)
 	}
@@ -134,10 +146,18 @@ func (in *ingest) close() {
 // the input has no end.
 func (in *ingest) short() bool { return in.early || !in.feed.endless && cutShort(in.engine) }
 
+// errOther says that a query has ended because another one has failed, with which it shares its
+// state.
+var errOther = errors.New("it has ended before its input, because it shares its state with a query that has failed")
+
 // wait waits for the engine, and returns why the query has failed: for a reason of its own, or
 // because the engine has.
 func (f *flow) wait() error {
-	return explain(f.failure(f.ended()))
+	err := f.ended()
+	if mine := f.failure(err); err == nil || mine != nil || f.state == nil {
+		return explain(mine)
+	}
+	return errOther
 }
 
 // explain adds to an error what the user can do about it.

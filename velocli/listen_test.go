@@ -217,7 +217,7 @@ func TestRunDrains(t *testing.T) {
 		defer closeFeeds(flows)
 		stop := newStopper(std.err)
 		stop.start()
-		if err := cmd.start(flows); err != nil {
+		if err := cmd.start(job, flows); err != nil {
 			t.Fatal(err)
 		}
 		eng, k := flows[0].engine, flows[0].feed.socket

@@ -217,7 +217,7 @@ func jobMetrics(name string, ins []*ingest) metrics.Job {
 		one := metrics.Engine{Stats: in.engine.Stats()}
 		if len(ins) > 1 {
 			one.Name = in.feed.name
-			if in.flows[0].state != nil || sharesName(ins, i) {
+			if sharesName(ins, i) {
 				one.Name = in.names()
 			}
 		}
@@ -293,7 +293,7 @@ func serverMetrics(jobs *job.Manager, listeners []listening) func(*server.Server
 			for _, status := range jobs.List() {
 				j := metrics.Job{Name: status.Name, State: string(status.State), Restarts: status.Restarts}
 				for _, e := range engines[status.Name] {
-					one := metrics.Engine{Stats: e.Engine.Stats(), Plans: []string{e.Name}}
+					one := metrics.Engine{Stats: e.Engine.Stats(), Plans: e.Plans}
 					if len(engines[status.Name]) > 1 {
 						one.Name = e.Name
 					}

@@ -65,9 +65,10 @@ Connectors and their options:
 An interrupt or SIGTERM ends the reading, and what has been read is written, except windows that are not closed then.
 A second one ends at once.
 
-With --state DIR the job goes on after a restart, and after a crash, where it stopped: DIR has a folder for each query,
-named after its sink (select if there is none). At the start the program says for each query what is guaranteed. An
-interrupt saves the state; a result that has no windows is written only when the input has come to its end.
+With --state DIR the job goes on after a restart, and after a crash, where it stopped: DIR has a folder for each source,
+with the groups of all queries over it. A query is known by its sink's name (select if there is none); one that comes or
+goes is refused without --new-query or --drop-query. At the start the program says for each query what is guaranteed.
+An interrupt saves the state; a result that has no windows is written only when the input has come to its end.
 
     velo run job.sql --state state
     velo state show state
@@ -139,7 +140,7 @@ func (c *runCmd) Run(std streams) (err error) {
 			return err
 		}
 	}
-	if err := c.start(ins); err != nil {
+	if err := c.start(job, ins); err != nil {
 		return err
 	}
 	defer serveMetrics(listener, token, jobName(c.Job), ins).stop()
@@ -174,27 +175,27 @@ func (c *runCmd) text(stdin io.Reader) (string, error) {
 	return string(text), err
 }
 
-// nameOf is what messages call a query.
+// nameOfSelect is what a SELECT without a sink is called.
+const nameOfSelect = "SELECT"
+
+// nameOf is what messages call a query, and by which a state knows it.
 func nameOf(o *query.Output) string {
 	switch {
 	case o.View != nil:
 		return o.View.Name
 	case o.Sink == nil:
-		return "SELECT"
+		return nameOfSelect
 	}
 	return o.Sink.Name
 }
 
-// ingests is how many engines a job needs: one for each source that is read, or one for each query
-// if it keeps its state.
+// ingests is how many engines a job needs: one for each source that is read, except for queries
+// that have one of their own.
 func (c *runCmd) ingests(job *query.Job) int {
-	if c.State != "" {
-		return len(job.Outputs)
-	}
 	sources, apart := map[*query.Source]bool{}, 0
 	for _, o := range job.Outputs {
-		if o.Plan.From != nil {
-			apart++ // it has an engine of its own
+		if o.Plan.From != nil || c.apart(job, o.Source) {
+			apart++
 		} else {
 			sources[o.Source] = true
 		}
@@ -203,8 +204,8 @@ func (c *runCmd) ingests(job *query.Job) int {
 }
 
 // open opens everything that the job names, before anything runs. The error lists everything that
-// is wrong. A source is opened once, and is read once for all queries over it. If the state is
-// kept, each query reads it for itself.
+// is wrong. A source is opened once, and is read once for all queries over it, except for those
+// over the result of another, and those whose states have folders of their own.
 func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 	var faults []error
 	feeds := map[*query.Source]*feeder{}
@@ -224,14 +225,17 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 		if feed == nil {
 			continue
 		}
-		in := shared[o.Source]
-		if in == nil || c.State != "" || o.Plan.From != nil {
+		in, alone := shared[o.Source], c.apart(job, o.Source)
+		if in == nil || alone || o.Plan.From != nil {
 			// only after it was opened is it known whether standard input is a file
 			if seen && feed.once != "" {
 				faults = append(faults, readOnce(o, feed.once))
 			}
 			feed = feed.another()
-			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}}
+			in = &ingest{feed: feed, aside: &quarantine{files: feed.files}, alone: alone}
+			if s := c.stateOf(job, o); s != nil {
+				in.state = &keptState{State: s}
+			}
 			if o.Plan.From == nil {
 				shared[o.Source] = in
 			}
@@ -246,7 +250,7 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil,
-			hints: runHints, state: c.stateOf(o),
+			hints: runHints,
 		})
 	}
 	return ins, errors.Join(faults...)
@@ -271,8 +275,24 @@ func flowsOf(ins []*ingest) (all []*flow) {
 	return all
 }
 
+// settle compares what the folders have with the queries of the job, before anything runs.
+func (c *runCmd) settle(job *query.Job, ins []*ingest) error {
+	var faults []error
+	for _, in := range ins {
+		faults = append(faults, in.settle(&c.durability))
+	}
+	err := errors.Join(faults...)
+	if err != nil {
+		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
+	}
+	return c.putAside(job)
+}
+
 // start starts an engine for each source. If one does not start, none runs.
-func (c *runCmd) start(ins []*ingest) error {
+func (c *runCmd) start(job *query.Job, ins []*ingest) error {
+	if err := c.settle(job, ins); err != nil {
+		return err
+	}
 	for _, in := range ins {
 		if err := in.start(&c.sizing, c.Live); err != nil {
 			for _, other := range ins {

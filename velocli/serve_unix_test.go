@@ -89,7 +89,7 @@ func (l *life) ask(method, path, body string, headers ...string) (int, map[strin
 }
 
 // Goal: kill -9 at any moment loses no job, no change of what a job should do that was answered,
-// and no record, and has no record counted twice. Method: ten jobs, whose records have numbers;
+// and no record, and has no record counted twice. Method: ten jobs of two views, whose records have numbers;
 // clients push and change jobs until the process is killed, many times.
 func TestServeKill(t *testing.T) {
 	const jobs = 10
@@ -100,7 +100,8 @@ func TestServeKill(t *testing.T) {
 	}
 	text := func(i int) string {
 		return fmt.Sprintf(`CREATE SOURCE s%d (n bigint NOT NULL) WITH (connector = 'push');
-			CREATE MATERIALIZED VIEW v%d AS SELECT count(*) AS c, sum(n) AS s, max(n) AS m FROM s%d`, i, i, i)
+			CREATE MATERIALIZED VIEW v%d AS SELECT count(*) AS c, sum(n) AS s, max(n) AS m FROM s%d;
+			CREATE MATERIALIZED VIEW w%d AS SELECT n %% 7 AS k, count(*) AS c FROM s%d GROUP BY n %% 7`, i, i, i, i, i)
 	}
 	l := begin(t, dir)
 	for i := range jobs {
@@ -226,5 +227,13 @@ func (l *life) check(i int, desired map[string]bool) {
 	}
 	if got := fmt.Sprint(row["c"], row["s"], row["m"]); got != want {
 		l.t.Errorf("job %d has %s, by its numbers it has %s", i, got, want)
+	}
+	_, a = l.ask("GET", fmt.Sprintf("/v1/views/w%d", i), "")
+	sum := 0.0
+	for _, row := range a["rows"].([]any) {
+		sum += row.(map[string]any)["c"].(float64)
+	}
+	if sum != float64(n) {
+		l.t.Errorf("job %d has %v records in its other view, by its numbers it has %d", i, sum, n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -68,6 +69,8 @@ func (p *program) command(folder string) *runCmd {
 	c := &runCmd{Job: p.name + ".sql", Format: "ndjson", serves: true}
 	c.State, c.Checkpoint = folder, p.runner.checkpoint
 	c.Readers, c.Partitions, c.Cores = p.runner.cores, p.runner.cores, p.runner.cores
+	// What the job has lost by its text was said before that was put.
+	c.anyNew, c.anyDropped = true, p.options.Drop
 	c.stateBytes = max(int(p.Memory())/max(len(p.job.Outputs), 1), engine.MinStateBytes)
 	return c
 }
@@ -175,24 +178,26 @@ func (p *program) Memory() int64 {
 	return max(defaultJobMemory, int64(len(p.job.Outputs))*engine.MinStateBytes)
 }
 
-// Lost compares the queries of the same names.
-func (p *program) Lost(before job.Program) (lost []string) {
+// Lost compares the queries of the same names over sources of the same names.
+func (p *program) Lost(before job.Program) (l job.Loss) {
 	was, ok := before.(*program)
 	if !ok {
-		return nil
+		return job.Loss{}
 	}
 	for _, o := range was.job.Outputs {
-		for _, now := range p.job.Outputs {
-			if folderOf(o) != folderOf(now) {
-				continue
-			}
-			err := engine.ComparePlans(o.Plan, now.Plan)
-			if err != nil {
-				lost = append(lost, fmt.Sprintf("%s: %v", nameOf(now), err))
-			}
+		i := slices.IndexFunc(p.job.Outputs, func(now *query.Output) bool {
+			return nameOf(o) == nameOf(now) && o.Source.Name == now.Source.Name
+		})
+		if i < 0 {
+			l.Gone = append(l.Gone, nameOf(o))
+			continue
+		}
+		err := engine.ComparePlans(o.Plan, p.job.Outputs[i].Plan)
+		if err != nil {
+			l.Changed = append(l.Changed, fmt.Sprintf("%s: %v", nameOf(o), err))
 		}
 	}
-	return lost
+	return l
 }
 
 // permanent are errors that another try does not mend.
@@ -277,6 +282,15 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 			r.pushed[in.feed.name] = h.source
 		}
 	}
+	if err := c.settle(compiled, r.ins); err != nil {
+		return err
+	}
+	comments := map[string]string{} // of views
+	for _, o := range compiled.Outputs {
+		if o.View != nil {
+			comments[o.View.Name] = o.View.Options.Text(query.OptionComment)
+		}
+	}
 	for _, in := range r.ins {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -290,16 +304,16 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 			}
 		}
 	}
-	for i, o := range compiled.Outputs {
-		r.ins[i].flows[0].sayState()
-		if o.View == nil {
+	for _, f := range flowsOf(r.ins) {
+		f.sayState()
+		if !f.view {
 			continue
 		}
-		v := view.View{Engine: r.ins[i].engine, Plan: o.Plan, Comment: o.View.Options.Text(query.OptionComment)}
-		if err := r.program.runner.views.Add(o.View.Name, v); err != nil {
+		v := view.View{Engine: f.engine, Plan: f.plan, Comment: comments[f.name]}
+		if err := r.program.runner.views.Add(f.name, v); err != nil {
 			return err
 		}
-		r.views = append(r.views, o.View.Name)
+		r.views = append(r.views, f.name)
 	}
 	started = true
 	go r.wait()
@@ -329,19 +343,19 @@ func (r *runningJob) hide() {
 // wait waits for all queries. If one fails, the others end, too: the job is started again as a
 // whole.
 func (r *runningJob) wait() {
-	errs := make([]error, len(r.ins))
+	flows := flowsOf(r.ins)
+	errs := make([]error, len(flows))
 	var all sync.WaitGroup
-	for i, in := range r.ins {
+	for i, f := range flows {
 		all.Go(func() {
-			f := in.flows[0]
 			err := f.wait()
 			if f.sink != nil {
 				err = f.finish(err)
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, errOther) {
 				errs[i] = fmt.Errorf("%s: %w", f.name, err)
 				for _, other := range r.ins {
-					if other != in {
+					if other != f.ingest {
 						go func() { _ = other.engine.Shutdown(context.Background()) }()
 					}
 				}
@@ -421,10 +435,11 @@ func (r *runningJob) Stop(ctx context.Context) error {
 // Engines are the engines of the job.
 func (r *runningJob) Engines() (all []server.Engine) {
 	for _, in := range r.ins {
-		f := in.flows[0]
-		all = append(all, server.Engine{
-			Name: f.name, Source: in.feed.name, Engine: in.engine, Plan: f.plan, View: f.sink == nil,
-		})
+		e := server.Engine{Name: in.names(), Source: in.feed.name, Engine: in.engine}
+		for _, f := range in.flows {
+			e.Plans, e.View = append(e.Plans, f.name), e.View || f.view
+		}
+		all = append(all, e)
 	}
 	return all
 }

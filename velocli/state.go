@@ -31,10 +31,10 @@ type stateCmd struct {
 }
 
 type stateFolder struct {
-	Dir string `arg:"" help:"The folder of --state, of one of its queries, or of engine.Dir."`
+	Dir string `arg:"" help:"The folder of --state, one of the folders in it, or that of engine.Dir."`
 }
 
-// folders are the folders of the queries.
+// folders are the folders of the sources.
 func (s *stateFolder) folders() ([]string, error) {
 	if state.Holds(s.Dir) {
 		return []string{s.Dir}, nil
@@ -144,7 +144,7 @@ func (c *stateBackupCmd) Run(std streams) error {
 
 type stateShowCmd struct {
 	stateFolder
-	JSON bool `help:"Print one JSON object for each query."`
+	JSON bool `help:"Print one JSON object for each folder."`
 }
 
 // A shown is what velo state show prints of a generation.

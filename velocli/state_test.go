@@ -26,24 +26,25 @@ func TestStateCommands(t *testing.T) {
 			}
 		}
 	}
-	says(0, "list state", "state/select   1 ", "state/volumes  2 ", "at the end of the input")
-	says(0, "show state", "folder      state/select", "file trades.csv: read to its end, 90 bytes", "key 1 is symbol text NOT NULL", "In 3",
-		"groups      2, 128 bytes, 1 panes", "written to 2024-01-01T00:02:00Z", "watermark 2024-01-01T00:00:57Z")
-	says(0, "verify state/volumes", "state/volumes: generation 2 is whole")
-	out, errs, status := velo(t, "", "state", "show", "state/volumes", "--json")
+	says(0, "list state", "state/source-trades  1 ", "state/source-trades  2 ", "at the end of the input")
+	says(0, "show state", "folder      state/source-trades", "plan        volumes", "plan        SELECT", "file trades.csv: read to its end, 90 bytes", "key 1 is symbol text NOT NULL", "In 3",
+		"groups      2, 128 bytes", "written to 2024-01-01T00:02:00Z", "watermark 2024-01-01T00:00:57Z")
+	says(0, "verify state/source-trades", "state/source-trades: generation 2 is whole")
+	out, errs, status := velo(t, "", "state", "show", "state/source-trades", "--json")
 	var s shown
-	if err := json.Unmarshal([]byte(out), &s); err != nil || status != 0 || s.Generation != 2 || s.Groups != 3 || !s.Finished || len(s.Readers) != 1 ||
+	if err := json.Unmarshal([]byte(out), &s); err != nil || status != 0 || s.Generation != 2 || s.Groups != 5 || len(s.Plans) != 2 || !s.Finished || len(s.Readers) != 1 ||
 		s.Readers[0].Plans[0].Counters["In"] != 3 || len(s.Readers[0].Positions[0].Offset) == 0 {
 		t.Errorf("status %d, %v\n%s%s", status, err, out, errs)
 	}
 	says(0, "export state job.sql --query=select --format=csv", "symbol,v\n", "A,")
-	says(0, "export state/select job.sql --format=ndjson", `{"symbol":"A","v":`)
+	says(0, "export state job.sql --query=SELECT --format=csv", "symbol,v\n", "A,")
+	says(0, "export state/source-trades job.sql --query=select --format=ndjson", `{"symbol":"A","v":`)
 	says(0, "export state job.sql --query=volumes --format=csv", "window_start,symbol,")
 	says(0, "export state job.sql --query=volumes --format=csv --key=symbol=B", "symbol,v\n2024-01-01T00:00:00Z,B,2\n")
 	says(0, "export state job.sql --query=volumes --format=csv --key=symbol=C", "window_start,symbol,v\n")
 	says(1, "export state job.sql --query=volumes --key=B", "--key B: expected COLUMN=VALUE, and one of the columns window_start, symbol, v")
 	says(1, "export state job.sql --query=other", "no query of job.sql has its state there")
-	says(0, "backup state copy", "copy/select: generation 2 of state/select", "--state copy --takeover")
+	says(0, "backup state copy", "copy/source-trades: generation 2 of state/source-trades", "--state copy --takeover")
 	says(1, "backup state copy", "not empty")
 	says(1, "list trades.csv", "trades.csv")
 	says(1, "show copy/none", "copy/none")
@@ -52,7 +53,7 @@ func TestStateCommands(t *testing.T) {
 	if out, errs, status := velo(t, "", "run", "job.sql", "--state=copy", "--takeover", "--format=csv"); status != 0 || out != "symbol,v\nA,5\nB,2\n" {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
-	files, err := filepath.Glob("state/volumes/*.closed")
+	files, err := filepath.Glob("state/source-trades/*.closed")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
 	}
@@ -65,6 +66,6 @@ func TestStateCommands(t *testing.T) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	says(1, "verify state", "state/select: generation 2 is whole", "state/volumes: generation 2: "+filepath.Base(path)+": damaged: bytes 0 to ")
+	says(1, "verify state", "state/source-trades: generation 1 is whole", "state/source-trades: generation 2: "+filepath.Base(path)+": damaged: bytes 0 to ")
 	says(0, "list state", "damaged")
 }

@@ -488,23 +488,28 @@ func (j *job) checkpoint(ctx context.Context) error {
 func (j *job) replace(ctx context.Context, text string, p Program, o PutOptions) (done string, err error) {
 	err = j.send(ctx, command{do: func() error {
 		before := j.entry
-		var lost []string
+		var lost Loss
+		same := before.Options
+		same.Drop = same.Drop && o.Drop // the same text again needs it no more
 		switch {
 		case j.fault != nil && j.program == nil:
 			// The old text does not compile any more: the state is compared when the new one
 			// starts.
-		case before.text == text && before.Options == o.Options && !o.Fresh:
+		case before.text == text && same == o.Options && !o.Fresh:
 			done = PutUnchanged
 			return nil
 		default:
 			lost = p.Lost(j.program)
 		}
+		if o.Drop {
+			lost.Gone = nil
+		}
 		done = PutReplaced
 		if o.Fresh {
 			done = PutFresh
 		}
-		if len(lost) > 0 && !o.Fresh {
-			return &LossError{Job: j.name, Lost: lost}
+		if len(lost.Changed)+len(lost.Gone) > 0 && !o.Fresh {
+			return &LossError{Job: j.name, Loss: lost}
 		}
 		if o.DryRun {
 			return nil

@@ -26,8 +26,9 @@
 //
 // Put of a job that is there compares what the state of both depends on. If the new text can go on
 // with the state, the old one is stopped, its state saved, and the new one goes on with it. If not,
-// Put changes nothing and returns a LossError that says what would be lost; Fresh is the choice to
-// lose it. If the new text does not start, the old one is put back.
+// Put changes nothing and returns a LossError that says what would be lost. Fresh is the choice to
+// lose it; if only queries are gone, Drop is the choice to give up theirs. If the new text does not
+// start, the old one is put back.
 //
 // # What runs
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,10 @@ type Options struct {
 	// Memory bounds the groups of all queries of the job together, in bytes; 0 is the Runner's
 	// default.
 	Memory int64 `json:"memory,omitempty"`
+
+	// Drop gives up the groups of queries that the state has and the text has no more. It belongs
+	// to the text: the next one that is put says it again, or not.
+	Drop bool `json:"drop,omitempty"`
 }
 
 // A Program is a compiled job.
@@ -30,9 +35,9 @@ type Program interface {
 	// Memory is how much of the budget the job takes.
 	Memory() int64
 
-	// Lost says in words what of the state of another program this one cannot go on with. It is
-	// empty if it can go on with all of it.
-	Lost(before Program) []string
+	// Lost says what of the state of another program this one cannot go on with. It is empty if it
+	// can go on with all of it.
+	Lost(before Program) Loss
 
 	// Start starts the job with the state in a folder, which is made if it is not there. An error
 	// that errors.Is ErrPermanent is not tried again. Say tells what happens while the job runs; it
@@ -138,16 +143,41 @@ var (
 	ErrMemory  = errors.New("the memory of the server is not enough")
 )
 
+// A Loss is what a program cannot go on with of the state of another.
+type Loss struct {
+	// Changed says in words which queries have changed so that their groups do not fit them.
+	Changed []string
+	// Gone are the names of queries that the program has no more.
+	Gone []string
+}
+
 // A LossError says what replacing a job would lose. Nothing has been done.
 type LossError struct {
-	Job  string
-	Lost []string
+	Job string
+	Loss
+}
+
+// Lost says in words what would be lost, one line for each query.
+func (e *LossError) Lost() []string {
+	lost := slices.Clone(e.Changed)
+	for _, name := range e.Gone {
+		lost = append(lost, name+": the text has no query of that name, so its groups would be given up")
+	}
+	return lost
+}
+
+// Choice says what can be done, in the words of the API.
+func (e *LossError) Choice() string {
+	if len(e.Changed) == 0 {
+		return "drop=true gives up what is gone, and the other queries go on"
+	}
+	return "fresh=true begins anew, and loses it"
 }
 
 // Error says what would be lost, and what the choice is.
 func (e *LossError) Error() string {
-	return fmt.Sprintf("job %q cannot go on with its state: %s; nothing was changed. The choice fresh begins anew: "+
-		"what has been counted is put aside, and windows that were open are lost", e.Job, strings.Join(e.Lost, "; "))
+	return fmt.Sprintf("job %q cannot go on with its state: %s; nothing was changed. The choice: %s", e.Job,
+		strings.Join(e.Lost(), "; "), e.Choice())
 }
 
 var nameOK = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)

@@ -78,11 +78,14 @@ func (p *fakeProgram) Memory() int64 {
 	return 10 << 20
 }
 
-func (p *fakeProgram) Lost(before Program) []string {
+func (p *fakeProgram) Lost(before Program) (l Loss) {
 	if a, b := word(before.(*fakeProgram).text, "fp"), word(p.text, "fp"); a != b {
-		return []string{fmt.Sprintf("it was %s and is %s", a, b)}
+		l.Changed = []string{fmt.Sprintf("it was %s and is %s", a, b)}
 	}
-	return nil
+	if a := word(before.(*fakeProgram).text, "more"); a != "" && word(p.text, "more") != a {
+		l.Gone = []string{a}
+	}
+	return l
 }
 
 func (p *fakeProgram) Start(ctx context.Context, folder string, paused bool, say func(string)) (Running, error) {
@@ -230,6 +233,18 @@ func TestLife(t *testing.T) {
 		!strings.Contains(err.Error(), "it was a and is b") {
 		t.Errorf("another plan: %v", err)
 	}
+	must(t, put("fp=a more=v", PutOptions{}, PutReplaced))
+	if err := put("fp=a other", PutOptions{}, ""); !errors.As(err, &loss) || len(loss.Gone) != 1 ||
+		!strings.Contains(err.Error(), "v: the text has no query of that name, so its groups would be given up") ||
+		!strings.Contains(err.Error(), "drop=true") {
+		t.Errorf("without a query that it had: %v", err)
+	}
+	if err := put("fp=b", PutOptions{Options: Options{Drop: true}}, ""); !errors.As(err, &loss) || len(loss.Gone) != 0 {
+		t.Errorf("another plan, and one that is gone: %v", err)
+	}
+	must(t, put("fp=a other", PutOptions{Options: Options{Drop: true}}, PutReplaced))
+	must(t, put("fp=a other", PutOptions{Options: Options{Drop: true}}, PutUnchanged))
+	must(t, put("fp=a other", PutOptions{}, PutUnchanged))
 	if _, text, _ := m.Get("one"); text != "fp=a other" {
 		t.Errorf("the text is %q after a refusal", text)
 	}

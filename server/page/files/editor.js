@@ -116,8 +116,9 @@ function editorPage() {
       let plan;
       try { plan = await ask('PUT', to + '?dry-run=true', area.value); } catch (e) {
         if (e.code !== 'state_lost') throw e;
-        if (!await choose('The state would be lost', e.message, 'Begin anew')) return;
-        await ask('PUT', to + '?fresh=true', area.value);
+        const drop = (e.hint || '').startsWith('drop=true'); // only queries are gone
+        if (!await choose('The state would be lost', e.message, drop ? 'Give up' : 'Begin anew')) return;
+        await ask('PUT', to + (drop ? '?drop=true' : '?fresh=true'), area.value);
         location.hash = '#/jobs/' + encodeURIComponent(name.value.trim());
         return;
       }
