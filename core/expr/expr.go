@@ -75,8 +75,9 @@ func InSet(x *Expr, values []*Expr) (*Expr, error) {
 		}
 		fmt.Fprintf(digest, "%v,", a)
 	}
-	s.many = fmt.Sprintf("%d values, %x", len(values), digest.Sum(nil)[:8])
-	return build(&Expr{op: In, args: []*Expr{x}, aux: s})
+	s.many = true
+	name := fmt.Sprintf("%d values, %x", len(values), digest.Sum(nil)[:8]) // tells sets apart, see compiler.add
+	return build(&Expr{op: In, name: name, args: []*Expr{x}, aux: s})
 }
 
 // Column makes an expression of column i of a schema.
@@ -238,8 +239,8 @@ func (e *Expr) String() string {
 		fmt.Fprintf(&b, " ELSE %v END", e.args[len(e.args)-1])
 		return b.String()
 	case In:
-		if s := e.aux.(*set); s.many != "" {
-			return fmt.Sprintf("(%v IN (%s))", e.args[0], s.many)
+		if e.aux.(*set).many {
+			return fmt.Sprintf("(%v IN (%s))", e.args[0], e.name)
 		}
 		return fmt.Sprintf("(%v IN (%s))", e.args[0], list(e.args[1:]))
 	}

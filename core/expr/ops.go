@@ -541,7 +541,7 @@ func divide(e *Expr) error {
 
 func inTypes(e *Expr) error {
 	e.typ = record.Bool
-	if s, ok := e.aux.(*set); ok && s.many != "" {
+	if s, ok := e.aux.(*set); ok && s.many {
 		e.nullable = e.nullable || s.null
 		return nil
 	}

@@ -196,8 +196,8 @@ type set struct {
 	words map[uint64]bool
 	texts map[string]bool
 	null  bool
-	// many is the text of a set whose values are no arguments; "" if they are.
-	many string
+	// many says that the values are no arguments.
+	many bool
 }
 
 func (s *set) add(t record.Type, v Value) {
