@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/velo-engine/velo/query"
-	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/view"
 )
 
@@ -35,15 +34,9 @@ func (s *viewSource) Describe(sql string) (Description, error) {
 
 // Explain is the plan of a SELECT over the rows of a view.
 func (s *viewSource) Explain(sql string) (string, error) {
-	var schemas []*record.Schema
-	for _, i := range s.catalog.List() {
-		schemas = append(schemas, i.Schema)
-	}
-	p, err := query.Compile(sql, schemas...)
-	if err != nil {
-		return "", err
-	}
-	return p.Explain()
+	r := s.catalog.Begin()
+	defer r.Close()
+	return r.Explain(context.Background(), sql)
 }
 
 type viewReading struct{ *view.Reading }

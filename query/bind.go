@@ -80,6 +80,10 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 		names = append(names, name)
 	}
 	slices.Sort(names[c.source.Len():])
+	if c.source == noSource {
+		c.fault(x.Pos, "there is no column %q: the query has no FROM", x.Name)
+		return 0, false
+	}
 	c.fault(x.Pos, "there is no column %q%s", x.Name, nearest(x.Name, names))
 	return 0, false
 }
@@ -252,6 +256,8 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 			}
 			return c.make(x.Pos, expr.Distinct, args...)
 		})
+	case *syntax.Value:
+		return value{e: x.Of.(*expr.Expr)}, true
 	case *syntax.In:
 		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.in(x, l) })
 	case *syntax.Between:

@@ -3,6 +3,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -43,12 +44,18 @@ func (c *compiler) leaves() (all []*compiler) {
 
 // combine is analyse of a query with a set operation.
 func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
-	c := newCompiler(text, q)
+	c := newCompiler(text, q, g.began)
 	c.checkArms(q, q.Set)
+	leaves := q.Leaves()
+	for _, leaf := range leaves[1:] {
+		if first := leaves[0].From.Name; leaf.From.Query == nil && leaf.From.Name != first {
+			c.fault(leaf.From.Pos, "this SELECT is from %s and the first from %s: set operations are over one source",
+				quotedName(leaf.From.Name), quotedName(first))
+		}
+	}
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
-	leaves := q.Leaves()
 	var arms []*compiler
 	for _, leaf := range leaves {
 		arm, err := analyse(text, leaf, g)
@@ -71,6 +78,14 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	return c.compiled(g)
 }
 
+// quotedName is the name of a source in a message.
+func quotedName(name string) string {
+	if name == "" {
+		return "nothing"
+	}
+	return strconv.Quote(name)
+}
+
 // checkArms reports what cannot be combined.
 func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
 	if top.Set == set && set.All && (set.Op != "UNION" || !onlyAll(set)) {
@@ -89,6 +104,13 @@ func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
 			c.checkArms(top, side.Set)
 		case side.From.Query != nil:
 			c.fault(side.From.Pos, armReads)
+		}
+	}
+	if top.Set == set && len(top.Subqueries()) > 0 {
+		for _, o := range top.OrderBy {
+			if o.Expr != nil && contains(o.Expr, isSubquery) {
+				c.fault(o.Pos, "a subquery in the ORDER BY of a set operation is not supported")
+			}
 		}
 	}
 	if top.Set == set && top.Emit == syntax.EmitChanges {

@@ -73,9 +73,9 @@ func compileQuery(text string, q *syntax.Select, g Catalog) (*plan.Plan, error) 
 	return c.plan(), nil
 }
 
-func newCompiler(text string, q *syntax.Select) *compiler {
+func newCompiler(text string, q *syntax.Select, began *time.Time) *compiler {
 	return &compiler{
-		text: text, query: q, used: map[string]bool{}, aggregates: map[string]string{},
+		text: text, query: q, began: began, used: map[string]bool{}, aggregates: map[string]string{},
 		keys: map[string]string{}, computed: map[string]string{}, kinds: map[string]value{},
 		fields: map[string]field{},
 	}
@@ -83,10 +83,16 @@ func newCompiler(text string, q *syntax.Select) *compiler {
 
 // analyse is compileQuery, but returns the compiler; its plan is valid.
 func analyse(text string, q *syntax.Select, g Catalog) (*compiler, error) {
+	if g.began == nil {
+		g.began = new(time.Time)
+	}
 	if q.Set != nil {
 		return combine(text, q, g)
 	}
-	c := newCompiler(text, q)
+	c := newCompiler(text, q, g.began)
+	if !c.evaluate(g) {
+		return nil, errors.Join(c.faults...)
+	}
 	if sub := q.From.Query; sub != nil {
 		source, err := c.subquery(sub, g)
 		if err != nil {
@@ -122,8 +128,8 @@ type compiler struct {
 	// more are the compilers of the other SELECTs of a set operation, of which from has the first.
 	more   []*compiler
 	faults []error
-	// began is when now() was first asked for.
-	began time.Time
+	// began is when now() was first asked for, in this query or in one that it consists of.
+	began *time.Time
 
 	where  *expr.Expr
 	window *plan.Window
@@ -198,7 +204,7 @@ func (c *compiler) unqualify(e syntax.Expr) {
 		}
 		x.Table = ""
 	}
-	for _, at := range append(places(e), overPlaces(e)...) {
+	for _, at := range append(syntax.Places(e), syntax.OverPlaces(e)...) {
 		c.unqualify(*at)
 	}
 }
@@ -300,6 +306,9 @@ func (c *compiler) compile(g Catalog) {
 // column that it means. It returns false if there are faults.
 func (c *compiler) names(g Catalog) bool {
 	q := c.query
+	if q.From.Name == "" {
+		q.From.Name, g.Sources = NoSource, []*record.Schema{noSource}
+	}
 	for _, s := range g.Sources {
 		if s.Name() == q.From.Name {
 			c.source = s
@@ -322,7 +331,7 @@ func (c *compiler) names(g Catalog) bool {
 	if len(c.faults) > 0 {
 		return false
 	}
-	for _, at := range clauses(q) {
+	for _, at := range syntax.Clauses(q) {
 		c.unqualify(*at)
 	}
 	for _, s := range c.scopes {
@@ -404,6 +413,8 @@ func (c *compiler) star() {
 		switch {
 		case !it.Star:
 			items = append(items, it)
+		case c.source == noSource:
+			c.fault(it.Pos, "* without FROM: there are no columns")
 		case grouped:
 			c.fault(it.Pos, "* has no meaning for groups: name the columns and aggregates")
 		default:
@@ -658,8 +669,8 @@ func (c *compiler) orderAll() {
 
 // known reports functions that do not exist, before anything else is complained of.
 func (c *compiler) known() {
-	for _, at := range clauses(c.query) {
-		walk(*at, func(e syntax.Expr) {
+	for _, at := range syntax.Clauses(c.query) {
+		syntax.Walk(*at, func(e syntax.Expr) {
 			x, ok := e.(*syntax.Call)
 			if !ok || isAggregate(x) || isWindow(x.Name) || isGrouping(x) {
 				return
@@ -700,7 +711,7 @@ func (c *compiler) collect(e syntax.Expr, name string) {
 		return
 	case *syntax.Call:
 		if x.Over != nil {
-			for _, at := range append(places(x), overPlaces(x)...) {
+			for _, at := range append(syntax.Places(x), syntax.OverPlaces(x)...) {
 				c.collect(*at, "")
 			}
 			return

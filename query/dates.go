@@ -89,7 +89,7 @@ func (c *compiler) now(x *syntax.Call, _ leaf) (v value, ok bool) {
 		return v, false
 	}
 	if c.began.IsZero() {
-		c.began = time.Now().Truncate(time.Microsecond)
+		*c.began = time.Now().Truncate(time.Microsecond)
 	}
 	v = value{e: expr.Int(record.Timestamp, c.began.UnixNano())}
 	if x.Name == "current_date" || x.Name == "today" {

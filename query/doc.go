@@ -51,6 +51,7 @@
 //
 // # Not here yet
 //
-// Joins, subqueries other than in FROM, and set operations are not supported. They are refused with
-// a message that says so.
+// Joins of two streams, and queries in expressions that name columns of the query around them, are
+// not supported. They are refused with a message that says so. Other queries in expressions are
+// computed by the caller (Catalog.Subquery).
 package query

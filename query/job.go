@@ -452,7 +452,9 @@ func (j *jobCompiler) output(sink *Sink, q *syntax.Select) {
 	}
 	source := j.sources[from.Name]
 	if source == nil {
-		if j.tables[from.Name] != nil {
+		if from.Name == "" {
+			j.fault(from.Pos, "a SELECT without FROM in a job: expected one that reads a source")
+		} else if j.tables[from.Name] != nil {
 			j.fault(from.Pos, "%q is a table: a query reads a source, and JOIN %s ON ... finds rows of the table",
 				from.Name, from.Name)
 		} else if !j.broken {

@@ -3,6 +3,7 @@ package query
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/lookup"
@@ -17,6 +18,14 @@ type Catalog struct {
 	Sources []*record.Schema
 	// Tables are the tables that JOIN may look up.
 	Tables []*lookup.Table
+	// Subquery computes the plan of a query that is in an expression of another one. It returns its
+	// rows, and does not use them afterwards. It is called while the other one is compiled, by the
+	// goroutine that compiles. Its error becomes an error of the text. If it is nil, such queries
+	// are refused.
+	Subquery func(p *plan.Plan) ([]*record.Batch, error)
+
+	// began is when now() was first asked for; nil before the first query.
+	began *time.Time
 }
 
 // Compile compiles one SELECT to a plan, as the function Compile does.

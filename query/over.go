@@ -71,8 +71,8 @@ func (c *compiler) namedWindows() {
 		known[w.Name] = &w.Over
 		names = append(names, w.Name)
 	}
-	for _, at := range clauses(q) {
-		walk(*at, func(e syntax.Expr) {
+	for _, at := range syntax.Clauses(q) {
+		syntax.Walk(*at, func(e syntax.Expr) {
 			if x, ok := e.(*syntax.Call); ok && x.Over != nil {
 				resolve(x.Over)
 			}
@@ -86,7 +86,7 @@ func (c *compiler) bindOvers(rows *record.Schema, inner leaf) bool {
 	c.overs = map[string]int{}
 	before := len(c.faults)
 	add := func(e syntax.Expr) {
-		walk(e, func(e syntax.Expr) {
+		syntax.Walk(e, func(e syntax.Expr) {
 			x, ok := e.(*syntax.Call)
 			if !ok || x.Over == nil {
 				return

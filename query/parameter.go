@@ -20,6 +20,11 @@ import (
 // []byte (a text), a time.Time or a record.Decimal. A string takes the type of what it meets, as a
 // text constant does. The error also says that there are more or fewer values than parameters.
 func CompileWith(text string, values []any, schemas ...*record.Schema) (*plan.Plan, error) {
+	return Catalog{Sources: schemas}.CompileWith(text, values)
+}
+
+// CompileWith is Compile for a text with parameters, as the function CompileWith is.
+func (g Catalog) CompileWith(text string, values []any) (*plan.Plan, error) {
 	most := 0
 	q, _, err := syntax.ParseQueryWith(text, func(n int) (string, error) {
 		most = max(most, n)
@@ -38,7 +43,7 @@ func CompileWith(text string, values []any, schemas ...*record.Schema) (*plan.Pl
 	if most < len(values) {
 		return nil, fmt.Errorf("query: %d values are given for %d parameters", len(values), most)
 	}
-	return compileQuery(text, q, Catalog{Sources: schemas})
+	return compileQuery(text, q, g)
 }
 
 // constantOf is a value as SQL writes it.
@@ -184,8 +189,11 @@ func (f *typeFinder) query(q *syntax.Select) {
 			f.of = s
 		}
 	}
-	for _, at := range clauses(q) {
-		walk(*at, f.look)
+	for _, at := range syntax.Clauses(q) {
+		syntax.Walk(*at, f.look)
+	}
+	for _, sub := range q.Subqueries() {
+		f.query(sub)
 	}
 }
 
@@ -300,7 +308,8 @@ func Faults(err error) (all []Fault) {
 // statement for others with other values of the same types.
 func Lookup(text string) (columns []string, ok bool) {
 	q, at, err := syntax.ParseQueryWith(text, func(int) (string, error) { return "NULL", nil })
-	if err != nil || q.Set != nil || q.From.Query != nil || q.From.Window != nil || q.From.Joins != nil {
+	if err != nil || q.Set != nil || hasSubqueries(q) ||
+		q.From.Query != nil || q.From.Window != nil || q.From.Joins != nil {
 		return nil, false
 	}
 	columns = make([]string, len(at))

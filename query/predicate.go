@@ -19,6 +19,10 @@ func (c *compiler) in(x *syntax.In, l leaf) (v value, ok bool) {
 		_, is := a.Const()
 		constants = constants && is
 	}
+	if constants && len(args) > inConstants {
+		e, err := expr.InSet(args[0], args[1:])
+		return c.made(x.Pos, e, err)
+	}
 	if constants {
 		return c.make(x.Pos, expr.In, args...)
 	}

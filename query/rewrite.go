@@ -10,7 +10,7 @@ import (
 // rewrite replaces calls that are written with others: Flink's bounds of windows, and aggregates
 // that are computed of another aggregate.
 func (c *compiler) rewrite() {
-	for _, at := range clauses(c.query) {
+	for _, at := range syntax.Clauses(c.query) {
 		replace(at, func(e syntax.Expr) syntax.Expr {
 			x, ok := e.(*syntax.Call)
 			if !ok {

@@ -129,6 +129,10 @@ type files struct {
 	remove func()
 	// tables are the tables that the query joins.
 	tables []*lookup.Table
+	// sub computes the queries in expressions; nil before they are known.
+	sub *subqueries
+	// none says that nothing is read: the query has no FROM.
+	none bool
 }
 
 // open finds the files and guesses what is not said about them.
@@ -532,6 +536,11 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 		}
 	}
 	f.sources = nil
+	if f.none {
+		rs, err := noRecords()
+		add(f.name, rs...)
+		return all, err
+	}
 	if len(f.paths) == 0 {
 		rs, err := f.streams(f.streamName(), f.stdin, 1)
 		if err != nil {

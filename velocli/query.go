@@ -65,10 +65,15 @@ func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *file
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := errors.Join(namesOf(name, std).faults...); err != nil {
-		return nil, nil, err
+	f := newNoSource()
+	if name != query.NoSource {
+		if err := errors.Join(namesOf(name, std).faults...); err != nil {
+			return nil, nil, err
+		}
+		f, err = in.open(name, std.in)
+	} else if in.Follow {
+		err = errors.New("--follow: the query has no FROM")
 	}
-	f, err := in.open(name, std.in)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -80,6 +85,9 @@ func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *file
 	var plans []*plan.Plan
 	if err == nil {
 		f.tables, err = tablesOf(sql, std.in)
+	}
+	if err == nil {
+		err = in.openSubqueries(f, sql, pace, std.err)
 	}
 	if err == nil {
 		plans, err = f.compile(sql, pace)

@@ -374,7 +374,7 @@ func TestSubqueries(t *testing.T) {
 		`SELECT max(n) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k EMIT CHANGES)`:      "line 1, column 21: EMIT CHANGES",
 		`SELECT max(x) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k)`:                   `line 1, column 12: there is no column "x"`,
 		`SELECT max(n) FROM (SELECT k, count(*) AS n FROM "t.csv" GROUP BY k`:                    "unclosed parenthesis",
-		`SELECT v FROM "t.csv" WHERE v IN (SELECT 1 FROM "t.csv")`:                               "only in FROM",
+		`SELECT v FROM "t.csv" WHERE v IN (SELECT 1, 2 FROM "t.csv")`:                            "expected 1",
 		`WITH a AS (SELECT k FROM "t.csv"), a AS (SELECT k FROM "t.csv") SELECT count(*) FROM a`: `the name "a" twice`,
 		`SELECT max(v) FROM "t.csv"; SELECT max(n) FROM (SELECT count(*) AS n FROM "t.csv")`:     "ask for it alone",
 		`SELECT max(n) FROM (SELECT count(*) AS n, count(*) AS n FROM "t.csv")`:                  `"n"`,

@@ -285,13 +285,23 @@ func (f *files) assume(sql string) []*plan.Plan {
 
 // compileAll compiles the queries over the columns as they are known now.
 func (f *files) compileAll(sql string) ([]*plan.Plan, error) {
-	return query.Catalog{Sources: []*record.Schema{f.schema}, Tables: f.tables}.CompileAll(sql)
+	for {
+		plans, err := query.Catalog{
+			Sources: f.querySources(), Tables: f.tables, Subquery: f.subquery,
+		}.CompileAll(sql)
+		if !errors.Is(err, errAgain) {
+			return plans, err
+		}
+	}
 }
 
 // compile compiles the query over what is known about the files.
 
 func (f *files) compile(sql string, pace *pace) ([]*plan.Plan, error) {
 	plans, err := f.compileAll(sql)
+	if of := (errSubquery{}); errors.As(err, &of) {
+		return nil, err
+	}
 	if err != nil {
 		plans = f.assume(sql)
 	}

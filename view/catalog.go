@@ -249,7 +249,8 @@ func (c *Catalog) Describe(sql string) (Description, error) {
 	for i, t := range types {
 		values[i] = example(t)
 	}
-	p, err := compile(sql, values, schemas)
+	none := func(*plan.Plan) ([]*record.Batch, error) { return nil, nil } // types do not depend on rows
+	p, err := compile(sql, values, query.Catalog{Sources: schemas, Subquery: none})
 	if err != nil {
 		return Description{}, err
 	}

@@ -127,7 +127,7 @@ func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows,
 			return err
 		})
 	}
-	p, err := compile(sql, values, r.catalog.schemas())
+	p, err := compile(sql, values, query.Catalog{Sources: r.catalog.schemas(), Subquery: r.subquery(ctx)})
 	if err != nil {
 		if name, unknown := query.Stream(sql); unknown == nil {
 			if _, none := r.catalog.find(name); none != nil {
@@ -148,6 +148,57 @@ func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows,
 		}
 		return run(ctx, p, s, to, r.catalog.limits.QueryBytes)
 	})
+}
+
+// Explain is the plan of a statement, as text. Queries in its expressions are computed for it.
+func (r *Reading) Explain(ctx context.Context, sql string) (string, error) {
+	p, err := compile(sql, nil, query.Catalog{Sources: r.catalog.schemas(), Subquery: r.subquery(ctx)})
+	if err != nil {
+		return "", err
+	}
+	return p.Explain()
+}
+
+// subquery computes queries in expressions of a statement: see query.Catalog. They read the same
+// cuts.
+func (r *Reading) subquery(ctx context.Context) func(*plan.Plan) ([]*record.Batch, error) {
+	return func(p *plan.Plan) (all []*record.Batch, err error) {
+		inAnyOrder(p)
+		name := p.Innermost().Source.Name()
+		if name == query.NoSource {
+			return nil, errors.New("it has no FROM: write its value")
+		}
+		e, err := r.catalog.find(name)
+		if err != nil {
+			return nil, err
+		}
+		rows, err := r.read(ctx, e, p, func(ctx context.Context, s *engine.Snapshot, to *Rows) error {
+			return run(ctx, p, s, to, r.catalog.limits.QueryBytes)
+		})
+		if err != nil {
+			return nil, err
+		}
+		defer rows.Close()
+		if n := rows.memory + rows.spilled; n > int64(r.catalog.limits.QueryBytes) {
+			return nil, fmt.Errorf("view: %w: the rows of a subquery have %d bytes", ErrMemory, n)
+		}
+		for b, err := range rows.Batches() {
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, b.CopyRows(allRows(b)))
+		}
+		return all, nil
+	}
+}
+
+// allRows are the numbers of the rows of a batch.
+func allRows(b *record.Batch) []int32 {
+	rows := make([]int32, b.Len())
+	for i := range rows {
+		rows[i] = int32(i)
+	}
+	return rows
 }
 
 // read reads a view with the function that fills the rows.
@@ -183,17 +234,23 @@ func (r *Reading) read(
 }
 
 // compile compiles a statement over views.
-func compile(sql string, values []any, schemas []*record.Schema) (*plan.Plan, error) {
-	p, err := query.CompileWith(sql, values, schemas...)
+func compile(sql string, values []any, g query.Catalog) (*plan.Plan, error) {
+	p, err := g.CompileWith(sql, values)
 	if err != nil {
 		return nil, err
 	}
 	if p.Emit == plan.EmitChanges {
 		return nil, errors.New("query: EMIT CHANGES over a view: a SELECT reads one cut, in which nothing changes")
 	}
+	inAnyOrder(p)
+	return p, nil
+}
+
+// inAnyOrder says that the rows of a view are in no order of time.
+func inAnyOrder(p *plan.Plan) {
 	for at := p; at != nil; at = at.From {
 		if at.Window != nil {
-			at.Window.OutOfOrder = plan.AnyOrder // the rows of a view are in no order of time
+			at.Window.OutOfOrder = plan.AnyOrder
 		}
 	}
 	for _, leaf := range p.Leaves() {
@@ -201,7 +258,6 @@ func compile(sql string, values []any, schemas []*record.Schema) (*plan.Plan, er
 			leaf.Window.OutOfOrder = plan.AnyOrder
 		}
 	}
-	return p, nil
 }
 
 // rowError says that a row cannot be computed.

@@ -210,6 +210,13 @@ func TestSelect(t *testing.T) {
 			[]string{"", "NVDA", "arca", "xnas"},
 		},
 		{"SELECT count(*) FROM sums WHERE symbol = 'none'", nil, []string{"0"}},
+		{"SELECT symbol FROM sums WHERE volume = (SELECT max(volume) FROM sums)", nil, []string{"NVDA"}},
+		{
+			"SELECT symbol FROM sums WHERE symbol IN (SELECT symbol FROM venues WHERE venue = $1)",
+			[]any{"arca"},
+			[]string{"NVDA"},
+		},
+		{"SELECT volume FROM sums WHERE symbol = $1 AND EXISTS (SELECT 1 FROM venues)", []any{"NVDA"}, []string{"600"}},
 		{"SELECT upper(symbol) FROM sums WHERE symbol = 'NVDA' AND volume > 1000", nil, nil},
 	}
 	for _, test := range tests {
@@ -511,6 +518,12 @@ func TestDescribe(t *testing.T) {
 	}
 	if got := d.Result.String(); !strings.Contains(got, "symbol text, v bigint") {
 		t.Errorf("the result is %s", got)
+	}
+	d, err = c.Describe("SELECT (SELECT max(symbol) FROM sums) AS s FROM sums WHERE volume IN (SELECT n FROM sums " +
+		"WHERE n > $1)")
+	must(t, err)
+	if got := d.Result.String(); !strings.Contains(got, "s text") || d.Parameters[0] != record.Int64 {
+		t.Errorf("the result is %s, of %v", got, d.Parameters)
 	}
 	if _, err := c.Describe("SELECT nothing FROM sums"); err == nil {
 		t.Error("no error")

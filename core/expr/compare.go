@@ -229,7 +229,7 @@ func vectorIn(m *Machine, e *node, a []*vec) bool {
 	clear(r.bits)
 	var some [stripeWords]uint64
 	switch n := len(a) - 2; {
-	case t == record.String && n <= inTextsAtOnce, t != record.String && n <= inAtOnce:
+	case !s.many && t == record.String && n <= inTextsAtOnce, !s.many && t != record.String && n <= inAtOnce:
 		for i, c := range e.Expr.args[1:] {
 			if v, _ := c.Const(); v.Null {
 				continue

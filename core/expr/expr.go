@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"math"
 	"strconv"
@@ -56,6 +57,28 @@ func (e *Expr) Const() (v Value, ok bool) { return e.value, e.op == opConst }
 // IsColumn returns the number of a column of the schema. ok is false if the expression is not just
 // a column.
 func (e *Expr) IsColumn() (column int, ok bool) { return e.column, e.op == opColumn }
+
+// InSet is In for many values, which are not arguments: its text has their number, and a digest of
+// them. They are constants of the type of x.
+func InSet(x *Expr, values []*Expr) (*Expr, error) {
+	s := &set{}
+	digest := sha256.New()
+	for _, a := range values {
+		v, ok := a.Const()
+		switch {
+		case !ok || a.typ != x.typ:
+			return nil, fmt.Errorf("expr: IN of %v, expected constants of type %v", a, x.typ)
+		case v.Null:
+			s.null = true
+		default:
+			s.add(x.typ, v)
+		}
+		fmt.Fprintf(digest, "%v,", a)
+	}
+	s.many = true
+	name := fmt.Sprintf("%d values, %x", len(values), digest.Sum(nil)[:8]) // tells sets apart, see compiler.add
+	return build(&Expr{op: In, name: name, args: []*Expr{x}, aux: s})
+}
 
 // Column makes an expression of column i of a schema.
 func Column(s *record.Schema, i int) *Expr {
@@ -216,6 +239,9 @@ func (e *Expr) String() string {
 		fmt.Fprintf(&b, " ELSE %v END", e.args[len(e.args)-1])
 		return b.String()
 	case In:
+		if e.aux.(*set).many {
+			return fmt.Sprintf("(%v IN (%s))", e.args[0], e.name)
+		}
 		return fmt.Sprintf("(%v IN (%s))", e.args[0], list(e.args[1:]))
 	}
 	o := &ops[e.op]

@@ -199,6 +199,9 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 			for range 1 + rng.IntN(inAtOnce+2) {
 				consts = append(consts, randomConst(rng, x))
 			}
+			if rng.IntN(3) == 0 {
+				return sameAsIn(rng, consts)
+			}
 			return must(New(In, consts...))
 		}
 		return must(New([]Op{Eq, Ne, Lt, Le, Gt, Ge, Distinct}[rng.IntN(7)], sub(x), sub(x)))
@@ -243,6 +246,25 @@ func tryExpr(rng *rand.Rand, t record.Type, depth int) *Expr {
 		return must(New([]Op{Neg, Abs, Sign, Round, Floor, Ceil, Trunc}[rng.IntN(7)], sub(t)))
 	}
 	return must(New([]Op{Add, Sub, Mul, Div, Mod}[rng.IntN(5)], sub(t), sub(t)))
+}
+
+// sameAsIn is InSet with some of the constants of In, and checks that the two agree on constants.
+func sameAsIn(rng *rand.Rand, args []*Expr) *Expr {
+	must := func(e *Expr, err error) *Expr {
+		if err != nil {
+			panic(err)
+		}
+		return e
+	}
+	x := args[0]
+	for _, y := range append([]*Expr{randomConst(rng, x.typ)}, args[1:]...) {
+		a, err := must(InSet(y, args[1:])).Eval(nil, 0)
+		b, also := must(New(In, append([]*Expr{y}, args[1:]...)...)).Eval(nil, 0)
+		if err != nil || also != nil || a != b {
+			panic(fmt.Sprintf("%v IN %v: %v, %v of a set, %v, %v of constants", y, args[1:], a, err, b, also))
+		}
+	}
+	return must(InSet(x, args[1:]))
 }
 
 // useVectors has the loops of a test computed in one of the ways that this processor has: 0 is the

@@ -541,6 +541,10 @@ func divide(e *Expr) error {
 
 func inTypes(e *Expr) error {
 	e.typ = record.Bool
+	if s, ok := e.aux.(*set); ok && s.many {
+		e.nullable = e.nullable || s.null
+		return nil
+	}
 	if len(e.args) < 2 {
 		return errors.New("expr: IN of nothing")
 	}

@@ -196,6 +196,8 @@ type set struct {
 	words map[uint64]bool
 	texts map[string]bool
 	null  bool
+	// many says that the values are no arguments.
+	many bool
 }
 
 func (s *set) add(t record.Type, v Value) {

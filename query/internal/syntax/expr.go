@@ -243,15 +243,30 @@ func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 	}
 	p.next()
 	var list []Expr
+	var query *Select
 	p.parenthesised(func() {
-		if !p.is("ARRAY", "[") {
-			fail(p.pos(), "ANY and ALL are of ARRAY[...] only; write IN (...) with the values")
+		switch t := p.peek(); {
+		case p.beginsQuery():
+			query = p.inQuery()
+		case p.is("ARRAY", "["):
+			p.next()
+			p.next()
+			list = p.list()
+			p.expect("]")
+		case t.Type == str:
+			list = p.elements()
+		default:
+			fail(p.pos(), "ANY and ALL are of ARRAY[...], of a list '{...}' or of a query; write IN (...) with "+
+				"the values")
 		}
-		p.next()
-		p.next()
-		list = p.list()
-		p.expect("]")
 	})
+	if query != nil {
+		if some && op == "=" || !some && op == "<>" {
+			return &In{Pos: pos, X: x, Query: query, Not: op == "<>"}
+		}
+		fail(pos, op+" ANY and "+op+" ALL of a query are not supported, except for = ANY and <> ALL: write "+
+			"x "+op+" (SELECT min(...) ...) or max(...)")
+	}
 	if some && op == "=" || !some && op == "<>" {
 		return &In{Pos: pos, X: x, List: list, Not: op == "<>"}
 	}
@@ -264,6 +279,46 @@ func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 		e = one
 	}
 	return e
+}
+
+// elements parses a list as PostgreSQL writes an array: '{a,"b c",NULL}'.
+func (p *parser) elements() (list []Expr) {
+	pos := p.pos()
+	text := p.stringValue()
+	if cast := p.peek(); cast.Value == "::" { // '{1,2}'::bigint[]
+		p.next()
+		p.name()
+		p.expect("[", "]")
+	}
+	inner, ok := strings.CutPrefix(text, "{")
+	inner, closed := strings.CutSuffix(inner, "}")
+	if !ok || !closed || strings.ContainsAny(inner, `{}\`) {
+		fail(pos, "the list of ANY and ALL is written as '{1,2,3}'")
+	}
+	for inner != "" || len(list) == 0 {
+		var item string
+		whole := false
+		if rest, quotes := strings.CutPrefix(inner, `"`); quotes {
+			item, inner, ok = strings.Cut(rest, `"`)
+			if !ok || inner != "" && inner[0] != ',' {
+				fail(pos, "the list of ANY and ALL is written as '{1,2,3}'")
+			}
+			inner, whole = strings.TrimPrefix(inner, ","), true
+		} else {
+			item, inner, _ = strings.Cut(inner, ",")
+			item = strings.TrimSpace(item)
+		}
+		e := &Literal{Pos: pos, Kind: String, Text: item}
+		switch {
+		case whole:
+		case item == "":
+			fail(pos, "the list of ANY and ALL has an empty value")
+		case strings.EqualFold(item, "null"):
+			e.Kind, e.Text = Null, ""
+		}
+		list = append(list, e)
+	}
+	return list
 }
 
 // chained has the message for each level whose operators cannot be chained.
@@ -345,7 +400,13 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	switch op {
 	case "IN":
 		in := &In{Pos: pos, X: x, Not: negated}
-		p.parenthesised(func() { in.List = p.list() })
+		p.parenthesised(func() {
+			if p.beginsQuery() {
+				in.Query = p.inQuery()
+			} else {
+				in.List = p.list()
+			}
+		})
 		return in, primary
 	case "BETWEEN":
 		symmetric := p.accept("SYMMETRIC")
@@ -370,13 +431,7 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 // parenthesised parses ( f ).
 func (p *parser) parenthesised(f func()) {
 	p.expect("(")
-	p.nested(func() {
-		if p.is("SELECT") || p.is("WITH") {
-			fail(p.pos(), "subqueries in expressions are not supported, only in FROM: write IN (...) with the values, "+
-				"or two queries")
-		}
-		f()
-	})
+	p.nested(f)
 	p.expect(")")
 }
 
@@ -417,7 +472,13 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 		p.nested(func() { x = &Unary{Pos: Pos(t.Pos.Offset), Op: t.Value, X: p.expr(sign, restricted)} })
 		return x
 	case "(":
-		p.parenthesised(func() { x = p.rowOf(Pos(t.Pos.Offset)) })
+		p.parenthesised(func() {
+			if p.beginsQuery() {
+				x = &Subquery{Pos: Pos(t.Pos.Offset), Query: p.inQuery()}
+			} else {
+				x = p.rowOf(Pos(t.Pos.Offset))
+			}
+		})
 		return x
 	}
 	return p.operand(t)
@@ -461,9 +522,25 @@ func (p *parser) operand(t *lexer.Token) Expr {
 				p.parenthesised(func() { r.values = p.list() })
 				return r
 			}
-		case "EXISTS", "ARRAY":
-			if s := p.second(); s.Value == "[" {
+		case "EXISTS":
+			if p.is("EXISTS", "(") {
+				p.next()
+				e := &Subquery{Pos: pos, Exists: true}
+				p.parenthesised(func() {
+					if !p.beginsQuery() {
+						p.unexpected("SELECT")
+					}
+					e.Query = p.inQuery()
+				})
+				return e
+			}
+		case "ARRAY":
+			s := p.second()
+			if s.Value == "[" {
 				fail(pos, "arrays are not supported")
+			}
+			if s.Value == "(" {
+				fail(pos, "ARRAY(SELECT ...) is not supported: array_agg(x ORDER BY ...) makes a list")
 			}
 		}
 		if s := p.second(); (s.Type == str || s.Type == estr) && slices.Contains(typeWords, lower(t.Value)) {
@@ -687,6 +764,9 @@ func (p *parser) label() (string, bool) {
 // alias parses [AS] alias. It returns "" if there is none.
 func (p *parser) alias() string {
 	if p.accept("AS") {
+		if t := p.peek(); t.Type == str && len(t.Value) > 2 { // as MySQL and SQLite allow
+			return p.stringValue()
+		}
 		name, ok := p.label()
 		if !ok {
 			p.unexpected("a name")

@@ -24,26 +24,18 @@ var statements = sync.OnceValue(func() *participle.Parser[statementNode] {
 type statementNode struct {
 	Pos     lexer.Position
 	Explain bool        `parser:"  @'EXPLAIN'?"`
-	With    []withNode  `parser:"( ( (?= 'WITH' ) 'WITH' @@ ( ',' @@ )* )?"`
-	Select  *queryNode  `parser:"  @@"`
+	Select  *queryNode  `parser:"( @@"`
 	Source  *sourceNode `parser:"| 'CREATE' ( ( 'SOURCE' | 'TABLE' ) @@"`
 	Sink    *sinkNode   `parser:"           | 'SINK' @@"`
 	View    *viewNode   `parser:"           | @@ )"`
 	Insert  *insertNode `parser:"| 'INSERT' 'INTO' @@ )"`
 }
 
-// A withNode is a query with a name, as WITH has it.
-type withNode struct {
-	Pos   lexer.Position
-	Name  nameNode   `parser:"@@"`
-	Query *queryNode `parser:"'AS' '(' @@ ')'"`
-}
-
 type selectNode struct {
 	Pos      lexer.Position
 	Distinct bool         `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
 	Items    []itemNode   `parser:"@@ ( ',' @@ )*"`
-	From     tableNode    `parser:"'FROM' @@"`
+	From     *tableNode   `parser:"( 'FROM' @@ )?"`
 	Where    *exprNode    `parser:"( 'WHERE' @@ )?"`
 	GroupAll bool         `parser:"( 'GROUP' 'BY' ( @'ALL'"`
 	GroupBy  []groupNode  `parser:"  | @@ ( ',' @@ )* ) )?"`
@@ -203,14 +195,44 @@ func (n *countNode) Parse(lex *lexer.PeekingLexer) error {
 		return participle.NextMatch
 	}
 	return run(lex, func(p *parser) {
-		t := p.peek()
-		v, err := strconv.ParseInt(t.Value, 10, 64)
-		if t.Type != integer || err != nil {
+		if t := p.peek(); t.Type == word && t.Value != "CAST" { // what is misspelt here is the number
 			p.unexpected("a number of rows")
 		}
-		p.next()
-		n.Count = Count{Pos: Pos(t.Pos.Offset), N: v}
+		pos := p.pos()
+		v, ok := wholeOf(p.expr(other, false))
+		if !ok || v < 0 {
+			fail(pos, "the number of rows is a constant of 0 or more")
+		}
+		n.Count = Count{Pos: pos, N: v}
 	})
+}
+
+// wholeOf is the value of a constant that is written with whole numbers, + and -.
+func wholeOf(e Expr) (v int64, ok bool) {
+	switch x := e.(type) {
+	case *Literal:
+		if x.Kind != Integer && x.Kind != String {
+			return 0, false
+		}
+		v, err := strconv.ParseInt(x.Text, 10, 64)
+		return v, err == nil
+	case *Cast:
+		return wholeOf(x.X)
+	case *Unary:
+		v, ok = wholeOf(x.X)
+		return -v, ok && x.Op == "-"
+	case *Binary:
+		a, ok := wholeOf(x.X)
+		b, also := wholeOf(x.Y)
+		switch {
+		case !ok || !also:
+		case x.Op == "+" && a+b >= a == (b >= 0):
+			return a + b, true
+		case x.Op == "-" && a-b <= a == (b >= 0):
+			return a - b, true
+		}
+	}
+	return 0, false
 }
 
 func (n *nameNode) Parse(lex *lexer.PeekingLexer) error {
@@ -312,7 +334,7 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 	begin := pos
 	switch {
 	case n.Select != nil:
-		s, fault = n.query()
+		s = n.Select.Select
 	case n.Source != nil:
 		s, fault = n.Source.tree(begin)
 	case n.Sink != nil:
@@ -330,45 +352,13 @@ func (n *statementNode) tree() (s Statement, fault *failure) {
 	return s, fault
 }
 
-// query is the tree of a SELECT, in which the names that WITH has given stand for their queries.
-func (n *statementNode) query() (*Select, *failure) {
-	named := map[string]*Select{}
-	for i := range n.With {
-		w := &n.With[i]
-		q := w.Query.Select
-		if named[w.Name.name] != nil {
-			return nil, &failure{pos: w.Name.pos, message: "WITH gives the name " + shown(w.Name.name) + " twice"}
-		}
-		q.expand(named)
-		named[w.Name.name] = q
-	}
-	q := n.Select.Select
-	q.expand(named)
-	return q, nil
-}
-
-// expand has the innermost FROM read a query if its name stands for one.
-func (s *Select) expand(named map[string]*Select) {
-	for s.From.Query != nil {
-		s = s.From.Query
-	}
-	if s.Set != nil {
-		s.Set.Left.expand(named)
-		s.Set.Right.expand(named)
-		return
-	}
-	if q := named[s.From.Name]; q != nil {
-		if s.From.Alias == "" {
-			s.From.Alias = s.From.Name
-		}
-		s.From.Query, s.From.Name = q, ""
-	}
-}
-
 func (n *selectNode) tree() (*Select, *failure) {
 	s := &Select{
-		Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: n.From.Table, Where: n.Where.tree(),
+		Pos: Pos(n.Pos.Offset), Distinct: n.Distinct, From: Table{Pos: Pos(n.Pos.Offset)}, Where: n.Where.tree(),
 		Having: n.Having.tree(), GroupAll: n.GroupAll, Qualify: n.Qualify.tree(),
+	}
+	if n.From != nil {
+		s.From = n.From.Table
 	}
 	if n.Windows != nil {
 		s.Windows = n.Windows.list

@@ -119,6 +119,9 @@ func cut(list []lexer.Token) (one, rest []lexer.Token) {
 
 // parseTokens parses one statement; the last of the tokens is EOF.
 func parseTokens(list []lexer.Token) (Statement, *failure) {
+	if fault := tooDeep(list); fault != nil {
+		return nil, fault
+	}
 	source := tokens(list)
 	lex, err := lexer.Upgrade(&source)
 	if err != nil {

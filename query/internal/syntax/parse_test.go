@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -146,7 +147,10 @@ func TestHostile(t *testing.T) {
 		"SELECT " + strings.Repeat("CASE WHEN ", 10_000), strings.Repeat("EXPLAIN ", 10_000),
 		"SELECT " + strings.Repeat("f(", 50_000), strings.Repeat("/*", 100_000),
 		strings.Repeat("SELECT a FROM t;", 10_000), "SELECT '" + strings.Repeat("'", 100_001),
-		strings.Repeat("a", MaxText+1),
+		strings.Repeat("a", MaxText+1), strings.Repeat("SELECT a FROM (", 50_000),
+		strings.Repeat("SELECT (", 50_000) + "1", strings.Repeat("SELECT a FROM t WHERE NOT NOT a IN (", 20_000),
+		strings.Repeat("SELECT a FROM "+strings.Repeat("(", 150), 500),
+		strings.Repeat("WITH a AS (", 50_000),
 	} {
 		all, err := Parse(text)
 		if err == nil && len(all) < 100 {
@@ -155,6 +159,39 @@ func TestHostile(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 20*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Goal: queries are in each other up to MaxQueries deep, whatever they are in, and the names of WITH
+// do not make more of them. Method: the deepest that is allowed, and one more.
+func TestMaxQueries(t *testing.T) {
+	in := func(n int, before, after string) string {
+		return strings.Repeat(before, n) + "SELECT a FROM t" + strings.Repeat(after, n)
+	}
+	with := func(n, copies int) string {
+		text := "WITH w0 AS (SELECT a FROM t)"
+		for i := range n {
+			text += fmt.Sprintf(", w%d AS (SELECT a FROM w%d", i+1, i)
+			for range copies {
+				text += fmt.Sprintf(" WHERE a IN (SELECT a FROM w%d)", i)
+			}
+			text += ")"
+		}
+		return text + fmt.Sprintf(" SELECT a FROM w%d", n)
+	}
+	for _, c := range []struct{ allowed, more, fault string }{
+		{in(MaxQueries, "SELECT a FROM (", ")"), in(MaxQueries+1, "SELECT a FROM (", ")"), "queries in each other"},
+		{in(MaxQueries, "SELECT a IN (", ")"), in(MaxQueries+1, "SELECT a IN (", ")"), "queries in each other"},
+		{in(MaxQueries, "SELECT EXISTS (", ")"), in(MaxQueries+1, "SELECT EXISTS (", ")"), "queries in each other"},
+		{with(MaxQueries-2, 0), with(MaxQueries-1, 0), "by the names of WITH"},
+		{with(6, 1), with(9, 1), "stand for more than"},
+	} {
+		if _, err := Parse(c.allowed); err != nil {
+			t.Errorf("%.60s: %v", c.allowed, err)
+		}
+		if _, err := Parse(c.more); err == nil || !strings.Contains(err.Error(), c.fault) {
+			t.Errorf("%.60s: %v, expected %s", c.more, err, c.fault)
+		}
 	}
 }
 

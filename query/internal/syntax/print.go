@@ -89,8 +89,10 @@ func (s *Select) print(p *printer) {
 	p.WriteString("SELECT ")
 	p.when(s.Distinct, "DISTINCT ")
 	list(p, s.Items)
-	p.WriteString(" FROM ")
-	s.From.print(p)
+	if s.From.Name != "" || s.From.Query != nil {
+		p.WriteString(" FROM ")
+		s.From.print(p)
+	}
 	clause := func(word string, e Expr) {
 		if e != nil {
 			p.WriteString(word)
@@ -422,9 +424,20 @@ func (e *IsDistinct) print(p *printer) {
 }
 
 func (e *In) print(p *printer) {
-	p.operand(e.X, membership+1)
+	if e.Row == nil {
+		p.operand(e.X, membership+1)
+	} else {
+		p.WriteString("(")
+		p.exprs(e.Row)
+		p.WriteString(")")
+	}
 	p.when(e.Not, " NOT")
-	p.WriteString(" IN (")
+	p.WriteString(" IN ")
+	if e.Query != nil {
+		p.query(e.Query)
+		return
+	}
+	p.WriteString("(")
 	p.exprs(e.List)
 	p.WriteString(")")
 }

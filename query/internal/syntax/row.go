@@ -53,6 +53,10 @@ func (p *parser) rowTail(x *row, op string, pos Pos) Expr {
 	case "IN":
 		var e Expr
 		p.parenthesised(func() {
+			if p.beginsQuery() {
+				e = &In{Pos: pos, Row: x.values, Query: p.inQuery()}
+				return
+			}
 			for {
 				e = joined(pos, "OR", e, p.compared(x, "=", p.otherRow(x, lowest), pos))
 				if !p.accept(",") {

@@ -29,7 +29,7 @@ type endNode struct {
 
 // Parse parses a query: a SELECT, or several with set operations between them.
 func (n *queryNode) Parse(lex *lexer.PeekingLexer) error {
-	if v := lex.Peek().Value; v != "SELECT" && v != "(" {
+	if v := lex.Peek().Value; v != "SELECT" && v != "(" && v != "WITH" {
 		return participle.NextMatch
 	}
 	return run(lex, func(p *parser) { n.Select = p.query() })
@@ -40,6 +40,9 @@ var setLevels = map[string]int{"UNION": 1, "EXCEPT": 1, "INTERSECT": 2}
 
 // query parses a query, with the ORDER BY and the LIMIT of the whole.
 func (p *parser) query() *Select {
+	if p.is("WITH") {
+		return p.with()
+	}
 	q, last := p.sets(1)
 	switch {
 	case q.Set != nil && last != nil: // what follows the last SELECT is of the whole

@@ -34,7 +34,7 @@ type Statement interface {
 }
 
 // Expr is one of *Ident, *Literal, *Unary, *Binary, *IsNull, *IsTruth, *IsDistinct, *In, *Between,
-// *Like, *Case, *Cast, *Call; in GROUP BY also *Grouping.
+// *Like, *Case, *Cast, *Call, *Subquery; in GROUP BY also *Grouping.
 type Expr interface {
 	Node
 	level() level
@@ -118,7 +118,7 @@ const (
 )
 
 // Table is what a query reads: a source by its name, a file by its path, or a window over one of
-// them.
+// them. There is neither a Name nor a Query if the query has no FROM.
 type Table struct {
 	Pos Pos
 	// Name is the name of the source, or, if it was quoted ("so" or 'so'), a path such as
@@ -334,12 +334,16 @@ type IsDistinct struct {
 	Not  bool
 }
 
-// In is x [NOT] IN (list).
+// In is x [NOT] IN (list), or x [NOT] IN (SELECT ...), or (a, b) [NOT] IN (SELECT ...).
 type In struct {
 	Pos  Pos
-	X    Expr
-	List []Expr // at least one
+	X    Expr   // nil if there is a Row
+	List []Expr // at least one, unless there is a Query
 	Not  bool
+	// Query has the values.
+	Query *Select
+	// Row are the values of a row that is looked for in a Query.
+	Row []Expr
 }
 
 // Between is x [NOT] BETWEEN [SYMMETRIC] low AND high.
