@@ -10,6 +10,8 @@ import (
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/internal/testgen"
+	"github.com/velo-engine/velo/plan"
+	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -49,6 +51,51 @@ func TestParkedEngineSleeps(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := uint64(101 + i)
+		eventually(t, "a record that was sent to a parked engine", func() bool {
+			return e.Stats().Partitions[0].Rows == want
+		})
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// An announcingFeed is a feed without counters, which announces all that it has.
+type announcingFeed struct{ *readers.Feed[fedRow] }
+
+func (announcingFeed) AnnouncesAll() {}
+
+// Goal: an engine that nobody feeds, and whose reader announces all that it has, looks at it rarely,
+// and sees what comes then. Method: the number of parks in two seconds; a slow machine has fewer.
+func TestAnnouncerSleepsLonger(t *testing.T) {
+	schema, err := record.SchemaOf[fedRow]("rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	feed, err := readers.NewFeed[fedRow](schema, readers.FeedConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, engine.Config{
+		Plan: &plan.Plan{
+			Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		},
+		Readers: []record.Reader{announcingFeed{feed}}, Partitions: 1, Cores: 1,
+	})
+	lane, err := feed.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parks := func() uint64 { return e.Stats().Runners[0].Parks }
+	time.Sleep(time.Second) // the waits grow until then
+	before := parks()
+	time.Sleep(2 * time.Second)
+	if n := parks() - before; n > 12 {
+		t.Errorf("it parked %d times in two seconds, expected 4", n)
+	}
+	for i := range 50 {
+		if err := lane.Send(t.Context(), fedRow{int64(i)}); err != nil {
+			t.Fatal(err)
+		}
+		want := uint64(1 + i)
 		eventually(t, "a record that was sent to a parked engine", func() bool {
 			return e.Stats().Partitions[0].Rows == want
 		})

@@ -61,6 +61,14 @@ type Notifier interface {
 	Notify(wake func())
 }
 
+// An Announcer is a Notifier that calls the function for all that it has, and for its end. The
+// engine looks again within half a second then, so that many engines that nobody feeds take little.
+type Announcer interface {
+	Notifier
+	// AnnouncesAll does nothing. That it is there says so.
+	AnnouncesAll()
+}
+
 // A Position says how far a split of a source has been read.
 type Position struct {
 	// Split names the split. A split is a part of a source that is read in order by one reader at a

@@ -19,21 +19,21 @@ import (
 
 // life is a process of velo serve.
 type life struct {
-	t    *testing.T
+	t    testing.TB
 	url  string
 	proc *exec.Cmd
 	http http.Client
 }
 
 // begin starts velo serve and waits until it answers.
-func begin(t *testing.T, dir string) *life {
+func begin(t testing.TB, dir string, args ...string) *life {
 	t.Helper()
 	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &life{t: t, proc: exec.Command(program, "serve", "--state", dir, "--listen", "127.0.0.1:0", "--checkpoint",
-		"50ms")}
+	args = append([]string{"serve", "--state", dir, "--listen", "127.0.0.1:0"}, args...)
+	l := &life{t: t, proc: exec.Command(program, args...)}
 	stderr, err := l.proc.StderrPipe()
 	if err == nil {
 		err = l.proc.Start()
@@ -103,7 +103,7 @@ func TestServeKill(t *testing.T) {
 			CREATE MATERIALIZED VIEW v%d AS SELECT count(*) AS c, sum(n) AS s, max(n) AS m FROM s%d;
 			CREATE MATERIALIZED VIEW w%d AS SELECT n %% 7 AS k, count(*) AS c FROM s%d GROUP BY n %% 7`, i, i, i, i, i)
 	}
-	l := begin(t, dir)
+	l := begin(t, dir, "--checkpoint", "50ms")
 	for i := range jobs {
 		if status, a := l.ask("PUT", fmt.Sprintf("/v1/jobs/j%d", i), text(i)); status != 201 {
 			t.Fatalf("%d, %v", status, a)
@@ -121,7 +121,7 @@ func TestServeKill(t *testing.T) {
 		time.Sleep(time.Duration(20+rand.IntN(250)) * time.Millisecond)
 		l.kill()
 		clients.Wait()
-		l = begin(t, dir)
+		l = begin(t, dir, "--checkpoint", "50ms")
 		for i := range jobs {
 			l.check(i, desired[i])
 		}

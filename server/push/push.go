@@ -326,7 +326,7 @@ type item struct {
 	next     uint64
 }
 
-// A Reader reads a source for one engine. It is a record.Drainer, a record.Notifier and a
+// A Reader reads a source for one engine. It is a record.Drainer, a record.Announcer and a
 // record.Resumer.
 type Reader struct {
 	source *Source
@@ -356,6 +356,9 @@ func (r *Reader) Notify(wake func()) {
 	defer r.source.mu.Unlock()
 	r.wake = wake
 }
+
+// AnnouncesAll says that the engine is woken for each push, and for the end.
+func (r *Reader) AnnouncesAll() {}
 
 func (r *Reader) ring() {
 	r.source.mu.Lock()
