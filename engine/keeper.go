@@ -182,7 +182,6 @@ func openKeeper(e *Engine) (*keeper, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	k.stats.Interval = k.state.Interval
-	k.state.several = len(e.branches()) > 1
 	for _, b := range e.branches() {
 		if b.output != nil {
 			err = errors.Join(err, b.output.openOutbox(k.state.outboxBytes))

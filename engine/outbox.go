@@ -60,7 +60,8 @@ type outbox struct {
 	// completed says that the writer knows that the input has come to its end. Only the keeper uses
 	// it.
 	completed bool
-	// skip says that the rows before the next generation are left out: State.SkipOutputTo.
+	// skip says that the rows before the next generation are left out: State.SkipOutputTo, and
+	// SkipOutputs.
 	skip bool
 	// failed is why the writer has not taken the rows of the newest generation. No other generation
 	// is made then, because it would not have those rows. Only the keeper uses it.
@@ -292,7 +293,7 @@ func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) 
 		x.completed = box.Complete
 		return nil
 	case x.sent > box.Number:
-		return k.sinkAhead(x, box)
+		return k.sinkAhead(o, box)
 	}
 	return k.resend(o, m, saved)
 }
@@ -300,25 +301,34 @@ func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) 
 // undelivered refuses a plan whose rows may not have been written, if nobody knows now.
 func (k *keeper) undelivered(generation uint64, saved *state.Plan, why string) error {
 	box := saved.Outbox
-	if box == nil || box.Number == box.After || k.state.RepeatOutput || k.state.skips(box.Number) {
+	if box == nil || box.Number == box.After || k.repeats(saved.Name) || k.skips(saved.Name, box.Number) {
 		return nil
 	}
 	return fmt.Errorf("%w: generation %d has %d rows for a writer with transactions, and %s, so nobody knows whether "+
-		"it has them: go on with the plan and the writer of before, or leave them out (skip the output to %d)",
-		ErrOutput, generation, box.Rows, why, box.Number)
+		"it has them: go on with the plan and the writer of before, or leave them out (skip the output of %s to %d)",
+		ErrOutput, generation, box.Rows, why, saved.Name, box.Number)
 }
 
-// skips says whether a transaction is to be left as it is. Each of several writers has numbers of
-// its own, of which SkipOutputTo is the highest.
-func (s *State) skips(number uint64) bool {
-	return number > 0 && (s.SkipOutputTo == number || s.several && number < s.SkipOutputTo)
+// repeats says whether the rows of a plan are to be written once more.
+func (k *keeper) repeats(plan string) bool {
+	return slices.Contains(k.state.RepeatOutputs, plan) || k.state.RepeatOutput
+}
+
+// skips says whether the transactions of a plan up to a number are to be left as they are.
+func (k *keeper) skips(plan string, number uint64) bool {
+	to, ok := k.state.SkipOutputs[plan]
+	if !ok {
+		to = k.state.SkipOutputTo
+	}
+	return number > 0 && to == number
 }
 
 // sinkAhead is for a writer that has more than the state.
-func (k *keeper) sinkAhead(x *outbox, saved *state.Outbox) error {
+func (k *keeper) sinkAhead(o *output, saved *state.Outbox) error {
+	x, plan := o.box, nameOf(o.branch.cfg.Plan)
 	switch {
-	case k.state.RepeatOutput:
-	case k.state.skips(x.sent):
+	case k.repeats(plan):
+	case k.skips(plan, x.sent):
 		x.skip = true
 	default:
 		return fmt.Errorf("%w: the writer has transactions up to %d, and the state goes on after %d: put back the "+
@@ -359,7 +369,7 @@ func (k *keeper) resend(o *output, m *state.Manifest, saved *state.Plan) error {
 	x := o.box
 	all, need := k.lacking(x, saved)
 	if need > x.sent {
-		if !k.state.skips(need) {
+		if !k.skips(nameOf(o.branch.cfg.Plan), need) {
 			return fmt.Errorf("%w: the writer has transactions up to %d, and those up to %d are nowhere else: put "+
 				"back what it had, or go on without them (skip the output to %d)", ErrOutput, x.sent, need, need)
 		}

@@ -358,17 +358,28 @@ func (o *outboxOf) check(t *testing.T, e *engine.Engine, records int) error {
 // checkpoint after each group of them.
 func outboxLife(t *testing.T, st *engine.State, w record.Writer, groups ...[]int64) error {
 	t.Helper()
+	return outboxLifeOf(t, st, []record.Writer{w}, groups...)
+}
+
+// outboxLifeOf is outboxLife with a plan for each of several writers, a, b and so on.
+func outboxLifeOf(t *testing.T, st *engine.State, writers []record.Writer, groups ...[]int64) error {
+	t.Helper()
 	f, err := readers.NewFeed[numbered](nil, readers.FeedConfig{Name: "feed"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := query.Compile(`SELECT number FROM feed`, f.Schema())
-	if err != nil {
-		t.Fatal(err)
+	var plans []engine.PlanConfig
+	for i, w := range writers {
+		p, err := query.Compile(`SELECT number FROM feed`, f.Schema())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Name = string(rune('a' + i))
+		plans = append(plans, engine.PlanConfig{Plan: p, Writer: w})
 	}
 	st.Interval, st.NoSync = time.Hour, true
 	e, err := engine.Start(t.Context(), engine.Config{
-		Plan: p, Readers: []record.Reader{f}, Partitions: 1, Cores: 1, NoPin: true, State: st, Writer: w,
+		Plans: plans, Readers: []record.Reader{f}, Partitions: 1, Cores: 1, NoPin: true, State: st,
 		EpochInterval: time.Millisecond,
 	})
 	if err != nil {
@@ -480,6 +491,76 @@ func TestOutboxApart(t *testing.T) {
 			}
 			if want := append(slices.Clone(c.want), "8"); !slices.Equal(l.lines, want) {
 				t.Errorf("written are %q, expected %q", l.lines, want)
+			}
+		})
+	}
+}
+
+// Goal: a choice for the writer of one plan is none for another, whose writer has lost the same
+// transactions.
+func TestOutboxApartOfSeveralPlans(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		old    bool // the state is put back, and not the writers
+		choose func(s *engine.State, number uint64)
+		says   []string // what the error says; none if the engine goes on
+	}{
+		{"no choice", false, func(*engine.State, uint64) {}, []string{"nowhere else", "of plan 0 (a)"}},
+		{
+			"the first", false, func(s *engine.State, n uint64) { s.SkipOutputs = map[string]uint64{"a": n} },
+			[]string{"nowhere else", "of plan 1 (b)"},
+		},
+		{
+			"another", false, func(s *engine.State, n uint64) { s.SkipOutputs = map[string]uint64{"a": n, "b": n + 1} },
+			[]string{"nowhere else", "of plan 1 (b)"},
+		},
+		{
+			"both", false, func(s *engine.State, n uint64) { s.SkipOutputs = map[string]uint64{"a": n, "b": n} },
+			nil,
+		},
+		{"one to repeat", true, func(s *engine.State, _ uint64) { s.RepeatOutputs = []string{"a"} },
+			[]string{"the writer has transactions up to", "of plan 1 (b)"}},
+		{"both to repeat", true, func(s *engine.State, _ uint64) { s.RepeatOutputs = []string{"a", "b"} }, nil},
+		{"for one plan", true, func(s *engine.State, _ uint64) { s.RepeatOutput = true }, []string{"RepeatOutputs"}},
+		{"number for one plan", false, func(s *engine.State, n uint64) { s.SkipOutputTo = n }, []string{"SkipOutputs"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, old := t.TempDir(), t.TempDir()+"/old"
+			ledgers := [2]*ledger{{}, {}}
+			writers := func() []record.Writer {
+				return []record.Writer{&ledgerWriter{ledger: ledgers[0]}, &ledgerWriter{ledger: ledgers[1]}}
+			}
+			var numbers []uint64
+			for i := range int64(4) {
+				if err := outboxLifeOf(t, engine.Dir(dir), writers(), []int64{i + 1}); err != nil {
+					t.Fatal(err)
+				}
+				numbers = append(numbers, ledgers[0].number)
+				if i == 1 {
+					if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			st := engine.Dir(dir)
+			if c.old {
+				st = engine.Dir(old)
+				st.Takeover = true
+			} else {
+				for _, l := range ledgers {
+					l.lines, l.number = l.lines[:1], numbers[0]
+				}
+			}
+			// the kept generations have the last two
+			c.choose(st, numbers[1])
+			err := outboxLifeOf(t, st, writers())
+			if (err == nil) != (c.says == nil) {
+				t.Fatalf("%v, expected %q", err, c.says)
+			}
+			for _, says := range c.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("%v, expected %q", err, says)
+				}
 			}
 		})
 	}

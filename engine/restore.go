@@ -40,7 +40,7 @@ func (k *keeper) check() error {
 			err = fmt.Errorf("generation %d has %d MiB of groups, and %d times as much is needed; StateBytes is %d MiB",
 				m.Generation, saved.Bytes()>>20, tables, b.cfg.StateBytes>>20)
 		}
-		if err != nil && k.state.several {
+		if err != nil && len(k.engine.branches()) > 1 {
 			err = &PlanError{b.id, b.cfg.Plan, err}
 		}
 		faults = append(faults, err)

@@ -66,6 +66,12 @@ type State struct {
 	// number, and which rows are lacking then.
 	SkipOutputTo uint64
 
+	// RepeatOutputs and SkipOutputs are RepeatOutput and SkipOutputTo of an engine with several
+	// plans, by the names of the plans. A choice for one writer is none for another. A plan that is
+	// dropped may be named, too.
+	RepeatOutputs []string
+	SkipOutputs   map[string]uint64
+
 	// NewPlans names plans that may begin without history if the state has none of their name: with
 	// the records after the generation that the engine goes on with. Without it such a plan is
 	// refused. It may stay set.
@@ -84,8 +90,6 @@ type State struct {
 	// open replaces the folder in tests, and outboxBytes replaces MaxOutboxBytes.
 	open        func(state.Options) (*state.Folder, error)
 	outboxBytes int
-	// several says that the engine has several plans.
-	several bool
 }
 
 // Dir is the State in a folder, with the defaults.
@@ -164,6 +168,10 @@ func (s *State) validate(c *Config, fault func(format string, args ...any)) {
 				"its own (plan.Plan.Name)", first, i, name)
 		}
 		names[name] = i
+	}
+	if len(names) > 1 && (s.RepeatOutput || s.SkipOutputTo != 0) {
+		fault("RepeatOutput and SkipOutputTo are for an engine with one plan: name the plan in RepeatOutputs or " +
+			"SkipOutputs")
 	}
 }
 

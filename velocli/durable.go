@@ -28,8 +28,8 @@ type durability struct {
 	NewQuery   []string      `help:"Have a query begin that the state does not have." placeholder:"NAME"`
 	DropQuery  []string      `help:"Give up, this once, the groups of a query." placeholder:"NAME"`
 	// These two are for a state and a sink that do not fit together any more.
-	SkipOutputTo uint64 `help:"Go on this once with a sink that has other rows; the error says N." placeholder:"N"`
-	RepeatOutput bool   `help:"Write rows once more, this once, that the sink has and the state has not."`
+	SkipOutputTo map[string]uint64 `help:"Leave a sink as it is, this once; the error says N." placeholder:"NAME=N"`
+	RepeatOutput []string          `help:"Write once more, this once, what only the sink has." placeholder:"NAME"`
 
 	// anyNew and anyDropped are NewQuery and DropQuery with all names; a query of the job is
 	// dropped only by its name.
@@ -42,8 +42,8 @@ const folderOfSelect = "select"
 // checkState reports what is wrong with the options, and the queries whose state cannot be kept.
 func (d *durability) checkState(job *query.Job) error {
 	if d.State == "" {
-		if d.Checkpoint != 0 || d.Fresh || d.Takeover || d.SkipOutputTo != 0 || d.RepeatOutput ||
-			len(d.NewQuery)+len(d.DropQuery) > 0 {
+		if d.Checkpoint != 0 || d.Fresh || d.Takeover ||
+			len(d.SkipOutputTo)+len(d.RepeatOutput)+len(d.NewQuery)+len(d.DropQuery) > 0 {
 			return cli.Misusef("--checkpoint, --fresh, --takeover, --new-query, --drop-query, --skip-output-to and " +
 				"--repeat-output are for a job that keeps its state: --state DIR")
 		}
@@ -254,8 +254,8 @@ func stateHint(err error) error {
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
 	case errors.Is(err, engine.ErrOutput):
-		return fmt.Errorf("%w\n--repeat-output and --skip-output-to N are for one start; --fresh begins anew, and "+
-			"puts the old state aside", err)
+		return fmt.Errorf("%w\n--repeat-output NAME and --skip-output-to NAME=N are for one start, and for the query of "+
+			"that name; --fresh begins anew, and puts the old state aside", err)
 	}
 	return err
 }

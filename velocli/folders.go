@@ -74,10 +74,26 @@ func (d *durability) stateOf(job *query.Job, o *query.Output) *engine.State {
 	if d.apart(job, o.Source) {
 		folder = folderOf(o)
 	}
-	return &engine.State{
+	s := &engine.State{
 		Path: filepath.Join(d.State, folder), Interval: d.Checkpoint, Fresh: d.Fresh, Takeover: d.Takeover,
-		SkipOutputTo: d.SkipOutputTo, RepeatOutput: d.RepeatOutput,
+		SkipOutputs: map[string]uint64{},
 	}
+	for _, name := range d.RepeatOutput {
+		s.RepeatOutputs = append(s.RepeatOutputs, queryName(name))
+	}
+	for name, number := range d.SkipOutputTo {
+		s.SkipOutputs[queryName(name)] = number
+	}
+	return s
+}
+
+// queryName is the name of a query that an option has. The SELECT without a sink may be written in
+// small letters.
+func queryName(option string) string {
+	if option == folderOfSelect {
+		return nameOfSelect
+	}
+	return option
 }
 
 // putAside puts aside the states that an earlier version has made of the queries of a job which
@@ -192,22 +208,30 @@ func (d *durability) isNew(name string) bool { return d.anyNew || named(d.NewQue
 // isDropped says whether the groups of a query are given up that the job has no more.
 func (d *durability) isDropped(name string) bool { return d.anyDropped || named(d.DropQuery, name) }
 
-// named says whether a query is one of those that options name. The SELECT without a sink may be
-// written in small letters.
+// named says whether a query is one of those that options name.
 func named(options []string, name string) bool {
-	return slices.ContainsFunc(options, func(option string) bool {
-		return option == name || name == nameOfSelect && option == folderOfSelect
-	})
+	return slices.ContainsFunc(options, func(option string) bool { return queryName(option) == name })
 }
 
-// checkNamed reports options that name no query of the job.
+// checkNamed reports options that name no query of the job. Of a query that is dropped, the output
+// may be named.
 func (d *durability) checkNamed(job *query.Job) error {
 	var faults []error
-	for _, option := range d.NewQuery {
-		if !slices.ContainsFunc(job.Outputs, func(o *query.Output) bool { return named([]string{option}, nameOf(o)) }) {
-			faults = append(faults, cli.Misusef("--new-query %s: the job has no query of that name; a query is named "+
-				"after its sink, or %s", option, folderOfSelect))
+	check := func(flag, option string, others ...string) {
+		is := func(o *query.Output) bool { return nameOf(o) == queryName(option) }
+		if !slices.ContainsFunc(job.Outputs, is) && !slices.Contains(others, option) {
+			faults = append(faults, cli.Misusef("%s %s: the job has no query of that name; a query is named after its "+
+				"sink, or %s", flag, option, folderOfSelect))
 		}
+	}
+	for _, option := range d.NewQuery {
+		check("--new-query", option)
+	}
+	for _, option := range d.RepeatOutput {
+		check("--repeat-output", option, d.DropQuery...)
+	}
+	for option := range d.SkipOutputTo {
+		check("--skip-output-to", option, d.DropQuery...)
 	}
 	return errors.Join(faults...)
 }

@@ -51,6 +51,8 @@ func TestStateQueriesComeAndGo(t *testing.T) {
 		run.is(0, "n\n3\n", []string{"sums: begins anew in state/source-trades", "SELECT: begins anew in state/source-trades"}, "one.sql")
 	}
 	interrupted()
+	run.is(80, "", []string{"--repeat-output least: the job has no query of that name"}, "--repeat-output=least", "one.sql")
+	run.is(80, "", []string{"--skip-output-to least: the job has no query of that name"}, "--skip-output-to=least=3", "one.sql")
 	want(t, "sums.csv", "symbol,v\nA,5\nB,2\n")
 	run.is(1, "", []string{
 		"state/source-trades: the state belongs to another query: it has no query least, but sums, SELECT: --new-query least has it begin with the records after generation 2",
