@@ -16,13 +16,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/velo-engine/velo/internal/filenames"
 	"github.com/velo-engine/velo/record"
 )
 
 const (
 	// Unfinished ends the names of files that are being written. If there is such a file when
 	// nobody writes, a crash has left it.
-	Unfinished = ".unfinished"
+	Unfinished = filenames.Unfinished
 
 	// MinRotateBytes is the least RotateBytes: a wrong unit must not make a file of every row.
 	MinRotateBytes = 1 << 10
