@@ -3,10 +3,12 @@ package parquet
 import (
 	"context"
 	"errors"
+	"io"
 
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/internal/filenames"
 	"github.com/velo-engine/velo/record"
+	"github.com/velo-engine/velo/writers"
 )
 
 // Name is the name of the connectors and of the format.
@@ -24,6 +26,51 @@ func init() {
 			return openSource(r)
 		},
 	})
+	connect.RegisterSink(Name, connect.Sink{
+		Options: []connect.Option{
+			{Name: "path", Required: true},
+			{Name: "compression", Values: []string{"zstd", "snappy", "gzip", "lz4", "brotli", "none"}},
+			{Name: "time.unit", Values: []string{string(Nanos), string(Micros), string(Millis)}},
+			{Name: "bad.text", Values: []string{string(RefuseText), string(ReplaceText)}},
+			{Name: "row.group.rows", Kind: connect.Int},
+			{Name: "rotate.bytes", Kind: connect.Bytes},
+			{Name: "rotate.every", Kind: connect.Duration},
+			{Name: "full", Values: []string{"stop", "wait"}},
+			{Name: "window.bytes", Kind: connect.Bytes},
+		},
+		Check: func(r *connect.SinkRequest) error {
+			w, err := openSink(r) // it checks the folder, and makes nothing
+			if err != nil {
+				return err
+			}
+			return w.Abandon()
+		},
+		Open: func(_ context.Context, r *connect.SinkRequest) (record.Writer, error) {
+			w, err := openSink(r)
+			if err != nil {
+				return nil, err
+			}
+			return w, nil
+		},
+	})
+}
+
+// openSink opens a sink of a job. Its writer is a writers.File.
+func openSink(r *connect.SinkRequest) (*writers.File, error) {
+	o := r.Options
+	cfg := EncoderConfig{
+		Compression: o.Text("compression"), Unit: Unit(o.Text("time.unit")), BadText: BadText(o.Text("bad.text")),
+		GroupRows: o.Int("row.group.rows"),
+	}
+	f, err := writers.NewFile(writers.FileConfig{
+		Path: o.Text("path"), RotateBytes: o.Int("rotate.bytes"), RotateEvery: o.Duration("rotate.every"),
+		AwaitSpace: o.Text("full") == "wait", WindowBytes: int(o.Int("window.bytes")),
+		Encode: func(to io.Writer) writers.Encoder { return NewEncoder(to, cfg) },
+	})
+	if err != nil {
+		return nil, o.Errorf("path", "%w", err)
+	}
+	return f, nil
 }
 
 // input is a source of a job.

@@ -1,12 +1,18 @@
 package parquet
 
 import (
+	"bytes"
 	"errors"
+	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
+
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -165,4 +171,53 @@ func FuzzPage(f *testing.F) {
 		_, _ = thriftLength(data)
 		_, _ = parsePosition(data)
 	})
+}
+
+// Goal: what a header says of sizes is not believed, and nothing is allocated for it.
+func TestHeader(t *testing.T) {
+	var compact thrift.CompactProtocol
+	for want, h := range map[string]format.PageHeader{
+		"at most 536870912 are read": {UncompressedPageSize: 1<<31 - 1, CompressedPageSize: 3},
+		"and 2 are left":             {UncompressedPageSize: 7, CompressedPageSize: 3},
+		"it has -1 bytes":            {UncompressedPageSize: -1, CompressedPageSize: 2},
+		"its check sum is wrong":     {UncompressedPageSize: 2, CompressedPageSize: 2, CRC: 7},
+		"":                           {UncompressedPageSize: 2, CompressedPageSize: 2, CRC: int32(crc32.ChecksumIEEE([]byte("ab")))},
+	} {
+		text, err := thrift.Marshal(&compact, &h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, "ab"...)
+		var w window
+		w.begin(bytes.NewReader(text), 0, int64(len(text)))
+		var got format.PageHeader
+		before := allocated()
+		err = w.header(&got)
+		if err == nil {
+			_, err = w.body(&got)
+		}
+		if grown := allocated() - before; grown > 2*windowBytes {
+			t.Errorf("%d bytes allocated", grown)
+		}
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v, expected %s", err, want)
+		}
+	}
+}
+
+// Goal: packed bits that end in the middle of a group have the values that are there, and no
+// others.
+func TestCutGroup(t *testing.T) {
+	var h hybrid
+	to := make([]int32, 2)
+	data := append(grow(nil, 2)[:0], 1<<1|1, 0xb1) // one group of 8 values of 4 bits, of which two are there
+	if err := h.begin(data, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.next(to); err != nil || to[0] != 1 || to[1] != 11 {
+		t.Error(to, err)
+	}
+	if err := h.next(to[:1]); !errors.Is(err, errNoValues) {
+		t.Error(to, err)
+	}
 }

@@ -258,7 +258,7 @@ func TestSetAside(t *testing.T) {
 		}
 		rows = append(rows, r)
 	}
-	s, err := Open([]string{write(t, rows, pq.PageBufferSize(500))})
+	s, err := Open([]string{write(t, rows)})
 	if err != nil {
 		t.Fatal(err)
 	}

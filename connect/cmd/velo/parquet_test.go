@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Goal: the same records give the same results as Parquet and as CSV: in velo query, as standard input
@@ -46,7 +50,9 @@ func TestParquet(t *testing.T) {
 		}
 		schema := run("schema", path)
 		for _, q := range queries {
-			over := func(name string) string { return strings.ReplaceAll(strings.ReplaceAll(q, "%%", "%"), "%s", `"`+name+`"`) }
+			over := func(name string) string {
+				return strings.ReplaceAll(strings.ReplaceAll(q, "%%", "%"), "%s", `"`+name+`"`)
+			}
 			got := run("query", "--format", "csv", over(path))
 			want := run("query", "--format", "csv", "--schema", schema, over(csv))
 			if strings.Contains(q, "JOIN") {
@@ -100,5 +106,113 @@ INSERT INTO o SELECT window_end, count(*) AS n, sum(n) AS s, count(lacks) AS l, 
 	}
 	if shown := run("state", "show", filepath.Dir(manifests[0])); !strings.Contains(shown, "1 of 1 row groups read") {
 		t.Errorf("velo state show:\n%s", shown)
+	}
+}
+
+// Goal: a job from Parquet to Parquet writes each window once, and each change once, whatever ends
+// the process. Method: the program is killed again and again at random moments; in the end the files
+// that it has written are read.
+func TestParquetKilled(t *testing.T) {
+	velo := build(t)
+	dir := t.TempDir()
+	const rows, each = 1_500_000, 1000 // rows of a window
+	var csv bytes.Buffer
+	csv.WriteString("n,at\n")
+	for i := range rows {
+		fmt.Fprintf(&csv, "%d,%d\n", i, i*1000) // a microsecond each
+	}
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	from := write("t.csv", csv.String())
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(velo, args...).Output()
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return string(out)
+	}
+	run("run", write("convert.sql", `CREATE SOURCE t (n bigint NOT NULL, at bigint NOT NULL)
+  WITH (connector = 'file', path = '`+from+`');
+CREATE SINK o WITH (connector = 'parquet', path = '`+filepath.Join(dir, "t.parquet")+`', row.group.rows = '50000', time.unit = 'us');
+INSERT INTO o SELECT n, to_timestamp(at / 1000000000.0::double precision) AS at FROM t;`), "--cores", "1")
+	const slow = "^(1?2?3?4?)*x$" // so that the job takes a second or more
+	for name, query := range map[string]string{
+		"windows": "SELECT window_start, count(*) AS n, sum(n) AS s, count(*) FILTER (WHERE n::text ~ '" + slow + "') AS r FROM t GROUP BY tumble(at, INTERVAL '1 ms')",
+		"passed":  "SELECT n, n AS s FROM t WHERE n % 100 = 0 AND n::text !~ '" + slow + "'",
+	} {
+		job := write(name+".sql", `CREATE SOURCE t (n bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 ms')
+  WITH (connector = 'parquet', path = '`+filepath.Join(dir, "t.parquet")+`');
+CREATE SINK o WITH (connector = 'parquet', path = '`+filepath.Join(dir, name+"-{n}.parquet")+`', rotate.bytes = '100 kB');
+INSERT INTO o `+query+`;`)
+		begun := time.Now()
+		run("run", job, "--cores", "2")
+		whole := time.Since(begun) // how long all of it takes
+		old, err := filepath.Glob(filepath.Join(dir, name+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range old {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed := 0
+		for life := 0; ; life++ {
+			cmd := exec.Command(velo, "run", job, "--state", filepath.Join(dir, "state-"+name), "--checkpoint", "20ms",
+				"--cores", "2")
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- cmd.Wait() }()
+			var wait <-chan time.Time
+			if life < 10 {
+				wait = time.After(whole/4 + time.Duration(rand.Int64N(int64(whole)/2)))
+			}
+			var err error
+			select {
+			case err = <-done:
+			case <-wait:
+				killed++
+				_ = cmd.Process.Kill() // it may have ended by itself
+				err = <-done
+			}
+			if err == nil {
+				break
+			}
+			if !strings.Contains(err.Error(), "killed") {
+				t.Fatalf("%s: %v: %s", name, err, said.String())
+			}
+		}
+		got := run("query", "--format", "csv", `SELECT count(*), count(DISTINCT s), sum(s), min(s) FROM "`+
+			filepath.Join(dir, name+"-*.parquet")+`"`)
+		want := fmt.Sprintf("%d,%d,%d,%d\n", rows/each, rows/each, rows*(rows-1)/2, each*(each-1)/2)
+		if name == "passed" {
+			want = fmt.Sprintf("%d,%d,%d,0\n", rows/100, rows/100, rows/100*(rows/100-1)/2*100)
+		}
+		if _, got, _ = strings.Cut(got, "\n"); got != want {
+			t.Errorf("%s: %s, expected %s", name, got, want)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, name+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f, ".unfinished") {
+				t.Errorf("%s is left", f)
+			}
+		}
+		t.Logf("%s: %d kills, %d files", name, killed, len(files))
+		if killed < 2 {
+			t.Errorf("%s: killed %d times only", name, killed)
+		}
 	}
 }
