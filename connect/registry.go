@@ -122,6 +122,7 @@ type Registry struct {
 	sources map[string]Source
 	sinks   map[string]Sink
 	probes  map[string]Probe
+	formats map[string]Format
 }
 
 // Default is what RegisterSource and RegisterSink add to, and what the program velo has.

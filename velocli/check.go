@@ -102,7 +102,7 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 			}
 		}
 		switch s.Options.Connector() {
-		case "file":
+		case "file", connectorParquet:
 			n.reads(s.Options.Text("path"))
 		case "stdin":
 			if isFile(std.in) {
@@ -113,7 +113,7 @@ func (c *runCmd) checkNames(job *query.Job, std streams) error {
 	n.prints("standard output", std.out)
 	n.prints("standard error", std.err)
 	for _, o := range job.Outputs {
-		if s := o.Sink; s != nil && s.Options.Connector() == "file" {
+		if s := o.Sink; s != nil && isFileSink(s) {
 			n.writes(fmt.Sprintf("sink %s", s.Name), s.Options.Text("path"))
 		}
 	}

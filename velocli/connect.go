@@ -150,7 +150,17 @@ func moreConnectors() string {
 }
 
 // elsewhere are connectors that velo has and this program may not have.
-var elsewhere = []string{"kafka", "postgres"}
+var elsewhere = []string{"kafka", connectorParquet, "postgres"}
+
+// connectorParquet is the connector of Parquet files, which this package does not have. Their names
+// are compared with others.
+const connectorParquet = "parquet"
+
+// isFileSink says whether a sink writes files.
+func isFileSink(s *query.Sink) bool {
+	c := s.Options.Connector()
+	return c == "file" || c == connectorParquet
+}
 
 // otherProgram says which program has a connector that a job names and this one has not.
 func otherProgram(err error) string {

@@ -340,6 +340,9 @@ func (f *files) choose(sql string) error {
 	if f.schema != nil {
 		return nil
 	}
+	if f.whole != nil {
+		return f.chooseWhole(sql)
+	}
 	all := f.guessed
 	f.guessed = nil
 	for i, c := range all {
@@ -436,6 +439,9 @@ func (f *files) because(sql string, err error) error {
 	told := 0
 	if f.said != "" {
 		err = fmt.Errorf("%w\n%s", err, f.said)
+	}
+	if f.whole != nil {
+		return errors.Join(err, f.whole.saysLeft(sql))
 	}
 	if f.format == formatNDJSON && f.guessed != nil && !f.allSeen && strings.Contains(err.Error(), "there is no") {
 		err = fmt.Errorf("%w\n%s was looked at in part, and a field may come later: --schema declares columns", err,

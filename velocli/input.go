@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/query"
@@ -133,6 +134,9 @@ type files struct {
 	sub *subqueries
 	// none says that nothing is read: the query has no FROM.
 	none bool
+	// whole are the files, if they are of a format that says itself which columns they have; nil
+	// otherwise.
+	whole *whole
 }
 
 // open finds the files and guesses what is not said about them.
@@ -146,6 +150,10 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	}
 	if f.follow && len(f.paths) == 0 {
 		return nil, fmt.Errorf("--follow: %s is read until it ends anyway; name a file", f.streamName())
+	}
+	is, err := f.openWhole(in)
+	if is || err != nil {
+		return f, err
 	}
 	sample, whole, err := f.sample(stdin)
 	if err != nil {
@@ -219,7 +227,7 @@ func (f *files) streamName() string {
 
 // likeNamed lists files that a name without an extension may mean.
 func likeNamed(name string) string {
-	for _, format := range []string{".csv", ".tsv", ".ndjson", ".jsonl", ".json"} {
+	for _, format := range []string{".csv", ".tsv", ".ndjson", ".jsonl", ".json", ".parquet"} {
 		for _, packed := range append([]string{""}, packedExtensions...) {
 			if info, err := os.Stat(name + format + packed); err == nil && info.Mode().IsRegular() {
 				return name + format + packed
@@ -277,7 +285,9 @@ var foreignFormats = []struct{ begin, what, do string }{
 	{"BZh", "compressed with bzip2", "unpack it with bzip2 -dc, and read FROM stdin"},
 	{"PK\x03\x04", "a zip archive", "unpack it with unzip -p, and read FROM stdin"},
 	{"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it with 7z x -so, and read FROM stdin"},
-	{"PAR1", "Parquet", "expected lines of text; write it as CSV or NDJSON first"},
+	{
+		"PAR1", "Parquet", "the velo of connect/cmd/velo reads it; docs/connectors.md says how to install that",
+	},
 }
 
 // foreign is the error for a file of another format.
@@ -285,6 +295,9 @@ func foreign(name string, sample []byte) error {
 	if i := bytes.IndexByte(sample, '\r'); i >= 0 && i < len(sample)-1 && bytes.IndexByte(sample, '\n') < 0 {
 		return fmt.Errorf("the lines of %s end with CR alone, expected LF or CRLF: tr '\\r' '\\n' converts it, "+
 			"and velo reads FROM stdin", name)
+	}
+	if format, _, ok := connect.Default.FormatOf(sample); ok {
+		return fmt.Errorf("%s is %s, which is read from its end, and so not from a pipe: name a file", name, format)
 	}
 	for _, f := range foreignFormats {
 		if f.begin == "BZh" && (len(sample) < 10 || string(sample[4:10]) != "1AY&SY") {
@@ -540,6 +553,13 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 		rs, err := noRecords()
 		add(f.name, rs...)
 		return all, err
+	}
+	if f.whole != nil {
+		all = f.whole.Readers(n)
+		for range all {
+			f.sources = append(f.sources, f.name)
+		}
+		return all, nil
 	}
 	if len(f.paths) == 0 {
 		rs, err := f.streams(f.streamName(), f.stdin, 1)

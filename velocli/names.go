@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/velo-engine/velo/internal/filenames"
 	"github.com/velo-engine/velo/writers"
 )
 
@@ -147,7 +148,7 @@ func finds(pattern, path string) bool {
 	if err != nil {
 		return false
 	}
-	return matches(steps[fixed:], strings.Split(filepath.ToSlash(rest), "/"))
+	return filenames.Matches(steps[fixed:], strings.Split(filepath.ToSlash(rest), "/"))
 }
 
 // real is the unique name of a folder, which need not be there yet.

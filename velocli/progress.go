@@ -49,6 +49,10 @@ func (f *files) extent() (e extent) {
 			e.bytes += info.Size()
 		}
 	}
+	if f.whole != nil {
+		e.records = float64(f.whole.Rows())
+		return e
+	}
 	if e.files < len(f.paths) || e.bytes == 0 || f.follow || slices.ContainsFunc(f.paths, isPacked) {
 		return e // the number of records cannot be known
 	}

@@ -333,6 +333,8 @@ func (f *files) place(reader int, r record.Reject) (file, where string) {
 		return file, fmt.Sprintf("line %d", r.Line)
 	case r.Offset < 0:
 		return file, "a record"
+	case f.whole != nil:
+		return file, fmt.Sprintf("row %d", r.Offset)
 	case f.ofMessages:
 		return file, fmt.Sprintf("offset %d", r.Offset)
 	}
@@ -421,6 +423,9 @@ func (c *schemaCmd) Run(std streams) error {
 	defer f.remove()
 	if f.said != "" {
 		note(std.err, "velo: "+f.said)
+	}
+	if f.schema == nil && f.whole != nil {
+		return tooWide(f.name, len(f.whole.columns))
 	}
 	if f.schema == nil {
 		return tooWide(f.name, len(f.guessed))

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
@@ -16,13 +17,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/velo-engine/velo/internal/filenames"
 	"github.com/velo-engine/velo/record"
 )
 
 const (
 	// Unfinished ends the names of files that are being written. If there is such a file when
 	// nobody writes, a crash has left it.
-	Unfinished = ".unfinished"
+	Unfinished = filenames.Unfinished
 
 	// MinRotateBytes is the least RotateBytes: a wrong unit must not make a file of every row.
 	MinRotateBytes = 1 << 10
@@ -48,6 +50,14 @@ type FileConfig struct {
 
 	// Format is csv or ndjson; if it is empty, the ending of the name decides.
 	Format string
+
+	// Encode makes the encoder of a file of another format; Format is not looked at then. It is nil
+	// for csv and ndjson.
+	Encode func(to io.Writer) Encoder
+
+	// WindowBytes bounds, with Encode and an engine that keeps its state, the rows of a window,
+	// which are in memory until it has ended; 0 means DefaultWindowBytes.
+	WindowBytes int
 
 	// RotateBytes begins a new file when the current one has that many bytes, which it may exceed
 	// by up to one batch; 0 means never. A file is begun only when there are rows for it.
@@ -84,7 +94,7 @@ func (c *FileConfig) Validate() error {
 	case rotated && !strings.Contains(name, placeNumber):
 		fault("rotated files need names of their own, expected %s in the name", placeNumber)
 	}
-	if _, err := formatOf(c.Format, name); err != nil {
+	if _, err := formatOf(c.Format, name); err != nil && c.Encode == nil {
 		faults = append(faults, fmt.Errorf("writers: file %q: %w", c.Path, err))
 	}
 	if c.RotateBytes != 0 && c.RotateBytes < MinRotateBytes {
@@ -157,6 +167,7 @@ type File struct {
 
 	resuming
 	transacting
+	sealed
 }
 
 // maxNames is how many names Whole keeps at most.
@@ -184,6 +195,8 @@ type part struct {
 	torn bool
 	// full says that the file has to be finished, and that an attempt to do so may have failed.
 	full bool
+	// ended says that pending has what an Encoder puts at the end.
+	ended bool
 }
 
 // encoder is a format over a buffer.
@@ -213,7 +226,7 @@ func newFile(cfg FileConfig, files files) (*File, error) {
 	}
 	f := &File{cfg: cfg, files: files, next: 1}
 	// Validate has found the format valid
-	f.format, _ = formatOf(cfg.Format, filepath.Base(cfg.Path))
+	f.format, _ = formatOf(cfg.Format, filepath.Base(cfg.Path)) // it is empty with Encode
 	names, err := files.list(filepath.Dir(cfg.Path))
 	if err != nil {
 		return nil, fmt.Errorf("writers: file %q: %w", cfg.Path, err)
@@ -306,6 +319,14 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	if err := ctx.Err(); err != nil { // the engine was closed: it has rows that never come
 		return f.fail("write", err)
 	}
+	if f.holds() {
+		return f.hold(b)
+	}
+	return f.write(ctx, b)
+}
+
+// write takes a batch.
+func (f *File) write(ctx context.Context, b *record.Batch) error {
 	if f.part != nil && f.part.full {
 		if err := f.finish(); err != nil {
 			return err
@@ -318,7 +339,7 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 	}
 	p := f.part
 	before := p.pending.Len()
-	if before > bufferBytes { // an earlier flush has failed
+	if before > bufferBytes && !f.holds() { // an earlier flush has failed
 		if err := f.flush(); err != nil {
 			return err
 		}
@@ -331,7 +352,11 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 		return f.fail("write", err) // a fault of the batch, not of the file
 	}
 	if f.cfg.FlushEvery == 0 || p.pending.Len() >= bufferBytes {
-		if err := f.flush(); err != nil {
+		err := f.flush()
+		if err != nil && f.seals() {
+			err = f.failed // the encoder has the batch, and the next call flushes what is pending
+		}
+		if err != nil {
 			if p.pending.Truncate(before); before == 0 && p.written == 0 {
 				p.encode = f.encoder(&p.pending) // its first line must be written again
 			}
@@ -348,6 +373,9 @@ func (f *File) Write(ctx context.Context, b *record.Batch) error {
 }
 
 func (f *File) encoder(to *bytes.Buffer) encoder {
+	if f.seals() {
+		return f.cfg.Encode(to)
+	}
 	if f.format == "csv" {
 		return NewCSV(to)
 	}
@@ -439,6 +467,9 @@ func (f *File) finish() error {
 	}
 	p.full = true
 	if p.file != nil {
+		if err := f.seal(p); err != nil {
+			return err
+		}
 		if err := f.flush(); err != nil {
 			return err
 		}

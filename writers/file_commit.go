@@ -42,7 +42,11 @@ func (f *File) RecoverOutput(_ context.Context, job string) (number uint64, err 
 		return 0, fmt.Errorf("writers: file %q: RecoverOutput after Write", f.cfg.Path)
 	}
 	f.resuming, f.transacting = resuming{job: job, ended: noWindow}, transacting{takes: true}
-	if err := f.recoverOutput(); err != nil {
+	err = f.sealedNames()
+	if err == nil {
+		err = f.recoverOutput()
+	}
+	if err != nil {
 		return 0, fmt.Errorf("writers: file %q: %w", f.cfg.Path, err)
 	}
 	return f.number, nil
@@ -135,7 +139,7 @@ func (f *File) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.
 
 // due says whether the next file is to be begun.
 func (f *File) due(p *part) bool {
-	return f.cfg.RotateBytes > 0 && p.size() >= f.cfg.RotateBytes ||
+	return f.seals() || f.cfg.RotateBytes > 0 && p.size() >= f.cfg.RotateBytes ||
 		f.cfg.RotateEvery > 0 && time.Since(p.begun) >= f.cfg.RotateEvery
 }
 
@@ -157,7 +161,7 @@ func (f *File) takeBack() error {
 		return f.fault("truncate", err)
 	}
 	p.pending.Reset()
-	p.written, p.torn = f.bytes, false
+	p.written, p.torn, p.ended = f.bytes, false, false
 	p.encode = f.encoder(&p.pending)
 	if c, ok := p.encode.(*CSV); ok {
 		c.begun = f.bytes > 0 // the line of names is there

@@ -88,7 +88,7 @@ func (c *commits) life() (done bool, err error) {
 // such a file never changes. Method: transactions of some rows or none, over a disk that is full at
 // times, in lives that end after a random number of operations.
 func TestFileCommits(t *testing.T) {
-	for _, path := range []string{"out-{n}.csv", "out.csv", "out.ndjson"} {
+	for _, path := range []string{"out-{n}.csv", "out.csv", "out.ndjson", "out-{n}.footed"} {
 		for seed := range uint64(400) {
 			c := &commits{
 				t: t, rng: rand.New(rand.NewPCG(seed, 12)), cfg: FileConfig{Path: path, AwaitSpace: true}, disk: newDisk(),
@@ -96,6 +96,9 @@ func TestFileCommits(t *testing.T) {
 			}
 			if strings.Contains(path, "{n}") {
 				c.cfg.RotateBytes = MinRotateBytes
+			}
+			if strings.HasSuffix(path, ".footed") {
+				c.cfg.Encode = newFooted
 			}
 			named := map[string]string{}
 			for life := 0; ; life++ {
@@ -132,7 +135,7 @@ func (c *commits) check(named map[string]string) {
 		if strings.HasSuffix(name, ".ndjson") {
 			text = "n\n" + strings.NewReplacer(`{"n":`, "", "}", "").Replace(text)
 		}
-		lines, ok := linesOf(text)
+		lines, ok := linesOfFile(name, text)
 		if !ok {
 			c.t.Fatalf("%s: %s is\n%s", c.what, name, named[name])
 		}

@@ -92,9 +92,12 @@ func (f *File) Recover(_ context.Context, job string, saved []byte) (window int6
 	}
 	f.resuming = resuming{job: job, ended: noWindow}
 	keep := ""
-	if saved != nil {
+	err = f.sealedNames()
+	switch {
+	case err != nil:
+	case saved != nil:
 		keep, err = f.recover(saved)
-	} else {
+	default:
 		err = f.removeNote()
 	}
 	if err == nil {
@@ -156,6 +159,9 @@ func (f *File) recover(saved []byte) (keep string, err error) {
 
 // reopen goes on with an unfinished file.
 func (f *File) reopen(s fileState) error {
+	if f.seals() {
+		return errSealed // a job before had another format
+	}
 	dir := filepath.Dir(f.cfg.Path)
 	h, size, err := f.files.open(filepath.Join(dir, s.Unfinished))
 	switch {
@@ -242,7 +248,7 @@ func (f *File) removeRest(keep string) error {
 
 // EndWindow says that all rows of a window have been written: see record.Committer. The end of time
 // says that the input has come to its end.
-func (f *File) EndWindow(_ context.Context, window int64) error {
+func (f *File) EndWindow(ctx context.Context, window int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failed != nil {
@@ -251,6 +257,9 @@ func (f *File) EndWindow(_ context.Context, window int64) error {
 	if window == math.MaxInt64 {
 		f.complete = true
 		return nil
+	}
+	if err := f.writeHeld(ctx); err != nil {
+		return err
 	}
 	f.ended, f.bytes = window, 0
 	p := f.part
@@ -268,10 +277,16 @@ func (f *File) EndWindow(_ context.Context, window int64) error {
 }
 
 // size is how many bytes the part has.
-func (p *part) size() int64 { return p.written + int64(p.pending.Len()) }
+func (p *part) size() int64 {
+	n := p.written + int64(p.pending.Len())
+	if e, ok := p.encode.(Encoder); ok && !p.ended {
+		n += e.Buffered()
+	}
+	return n
+}
 
 // mayFinish says whether the part may get its name now: it has whole windows only.
-func (f *File) mayFinish() bool { return f.job == "" || f.part.size() == f.bytes }
+func (f *File) mayFinish() bool { return f.job == "" || f.seals() || f.part.size() == f.bytes }
 
 // closes says whether Close gives the part its name. A file with a name of its own gets it when the
 // input has come to its end, if the writing may go on after a restart; until then the windows that
@@ -291,6 +306,12 @@ func (f *File) Save(context.Context) ([]byte, error) {
 func (f *File) save() ([]byte, error) {
 	if f.failed != nil || f.kept != nil {
 		return f.kept, f.failed
+	}
+	if p := f.part; p != nil && f.seals() {
+		p.full = true // it has whole windows only
+		if err := f.finish(); err != nil {
+			return nil, err
+		}
 	}
 	s := fileState{Window: f.ended}
 	if p := f.part; p != nil && p.file != nil && f.bytes > 0 {

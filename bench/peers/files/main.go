@@ -1,8 +1,8 @@
 // Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
 // two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as
-// people have them: CSV of ten columns of which three are read, that packed with gzip, and a web
-// log with fields within fields. They are made first and are in the page cache. Every result is
-// compared with velo's.
+// people have them: CSV of ten columns of which three are read, that packed with gzip, that as
+// Parquet (once with a query that reads all columns), and a web log with fields within fields. They
+// are made first and are in the page cache. Every result is compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
@@ -23,6 +23,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -86,6 +87,12 @@ var files = []file{
 	},
 	{"trades10.csv", writeWide, wideSource, wideDuck, wideQuery},
 	{"trades10.csv.gz", writePacked(writeWide), wideSource, wideDuck, wideQuery},
+	{"trades10.parquet", writeParquet, wideSource, "read_parquet('%s')", wideQuery},
+	{
+		"trades10-all.parquet", writeParquet, wideSource, "read_parquet('%s')",
+		"SELECT venue, min(price + fee::double precision) AS low, avg(price * size) AS mean, max(id + length(note)) AS high " +
+			"FROM %s WHERE side = 'buy' AND account <> 'A1' AND \"at\" > timestamp '2001-01-01 00:00:00' GROUP BY venue",
+	},
 	{
 		"weblog.ndjson", writeWebLog,
 		source{columns: filegen.WebLogColumns, json: true},
@@ -127,6 +134,28 @@ func writePacked(write func(*bufio.Writer, *rand.Rand, int) error) func(*bufio.W
 		plain := bufio.NewWriterSize(z, 1<<20)
 		return errors.Join(write(plain, rng, rows), plain.Flush(), z.Close())
 	}
+}
+
+// writeParquet writes the same as Parquet, as DuckDB does it.
+func writeParquet(w *bufio.Writer, rng *rand.Rand, rows int) (err error) {
+	dir, err := os.MkdirTemp("", "velo-parquet-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	from, to := filepath.Join(dir, "t.csv"), filepath.Join(dir, "t.parquet")
+	if err := makeFile(file{write: writeWide}, from, rows); err != nil {
+		return err
+	}
+	if err := duckExec(fmt.Sprintf("COPY (SELECT * FROM "+wideDuck+") TO '%s' (FORMAT parquet)", from, to)); err != nil {
+		return err
+	}
+	in, err := os.Open(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, in)
+	return errors.Join(err, in.Close())
 }
 
 const (

@@ -32,6 +32,8 @@ FILES = {
     "trades.ndjson": (TRADES, "symbol", "price", "size"),
     "trades10.csv": (WIDE, "symbol", "price", "size"),
     "trades10.csv.gz": (WIDE, "symbol", "price", "size"),
+    "trades10.parquet": (WIDE, "symbol", "price", "size"),
+    "trades10-all.parquet": (WIDE, "venue", "price", "size"),
     "weblog.ndjson": (LOG, "host", "duration", "bytes"),
 }
 
@@ -56,8 +58,16 @@ def condition(name, method):
 
 def select(name, table, method):
     _, key, value, high = FILES[name]
+    if name == "trades10-all.parquet":
+        return (f"SELECT venue, min(price + CAST(fee AS double)) AS low, avg(price * size) AS mean, "
+                f"max(id + length(note)) AS high FROM {table} WHERE side = 'buy' AND account <> 'A1' AND "
+                f"\"at\" > timestamp '2001-01-01 00:00:00' GROUP BY venue")
     return (f"SELECT {key}, min({value}) AS low, avg({value}) AS mean, max({high}) AS high FROM {table} "
             f"{condition(name, method)} GROUP BY {key}")
+
+
+def is_parquet(name):
+    return name.endswith(".parquet")
 
 
 def is_json(name):
@@ -69,7 +79,9 @@ def run_duckdb(name, path, threads):
     types = {TEXT: "VARCHAR", INT: "BIGINT", FLOAT: "DOUBLE", TIME: "TIMESTAMP"}
     columns = "{" + ",".join(
         f"'{c}':'{types[t] if isinstance(t, str) else 'STRUCT(method VARCHAR)'}'" for c, t in FILES[name][0]) + "}"
-    if is_json(name):
+    if is_parquet(name):
+        table = f"read_parquet('{path}')"
+    elif is_json(name):
         table = f"read_json('{path}', format='newline_delimited', columns={columns})"
     elif name == "measurements.txt":
         table = f"read_csv('{path}', header=false, delim=';', quote='', columns={columns})"
@@ -93,6 +105,8 @@ def run_chdb(name, path, threads):
     if name == "measurements.txt":
         settings += ", format_csv_delimiter = ';'"
     table = f"file('{path}', {form}, '{structure}')"
+    if is_parquet(name):
+        table = f"file('{path}', Parquet)"
     chdb.query("SELECT 1")
     begin = now()
     out = chdb.query(select(name, table, "request.method") + settings, "JSONCompactEachRow")
@@ -108,7 +122,9 @@ def run_polars(name, path, threads):
     schema = {c: types[t] if isinstance(t, str) else pl.Struct({"method": pl.String}) for c, t in FILES[name][0]}
     _, key, value, high = FILES[name]
     begin = now()
-    if is_json(name):
+    if is_parquet(name):
+        rows = pl.scan_parquet(path)
+    elif is_json(name):
         rows = pl.scan_ndjson(path, schema=schema)
     elif name == "measurements.txt":
         rows = pl.scan_csv(path, has_header=False, separator=";", quote_char=None, schema=schema)
@@ -118,6 +134,14 @@ def run_polars(name, path, threads):
         rows = rows.filter(pl.col("size") > 100)
     elif name == "weblog.ndjson":
         rows = rows.filter(pl.col("request").struct.field("method") == "GET")
+    if name == "trades10-all.parquet":
+        rows = rows.filter((pl.col("side") == "buy") & (pl.col("account") != "A1") &
+                           (pl.col("at") > pl.datetime(2001, 1, 1)))
+        rows = rows.select("venue", price=pl.col("price") + pl.col("fee").cast(pl.Float64),
+                           value=pl.col("price") * pl.col("size"), size=pl.col("id") + pl.col("note").str.len_chars())
+        groups = rows.group_by(key).agg(low=pl.col("price").min(), mean=pl.col("value").mean(), high=pl.col("size").max())
+        groups = groups.collect(engine="streaming").rows()
+        return pl.__version__, elapsed(begin), groups
     groups = rows.group_by(key).agg(low=pl.col(value).min(), mean=pl.col(value).mean(), high=pl.col(high).max())
     groups = groups.collect(engine="streaming").rows()
     return pl.__version__, elapsed(begin), groups
@@ -132,7 +156,9 @@ def run_datafusion(name, path, threads):
                         for c, t in FILES[name][0]])
     db = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(threads))
     begin = now()
-    if is_json(name):
+    if is_parquet(name):
+        db.register_parquet("r", path)
+    elif is_json(name):
         db.register_json("r", path, schema=schema, file_extension=".ndjson")
     elif name == "measurements.txt":
         db.register_csv("r", path, schema=schema, has_header=False, delimiter=";", file_extension=".txt")

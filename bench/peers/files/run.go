@@ -9,6 +9,7 @@ import (
 
 	"github.com/duckdb/duckdb-go/v2"
 
+	"github.com/velo-engine/velo/connect/parquet"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -48,6 +49,15 @@ func runVelo(f file, path string, cores int) (took cost, lines []string, err err
 		if err != nil {
 			return took, nil, err
 		}
+	} else if strings.HasSuffix(path, ".parquet") {
+		p, err := parquet.Open([]string{path})
+		if err == nil {
+			err = p.Bind(schema)
+		}
+		if err != nil {
+			return took, nil, err
+		}
+		all = p.Readers(cores)
 	} else if f.velo.json {
 		n, err := readers.OpenNDJSON(path, readers.NDJSONConfig{Schema: schema})
 		if err != nil {
@@ -149,4 +159,17 @@ func runDuckDB(f file, path string, threads int) (took cost, lines []string, err
 	}
 	slices.Sort(lines)
 	return took, lines, rows.Err()
+}
+
+// duckExec has DuckDB do something.
+func duckExec(text string) error {
+	connector, err := duckdb.NewConnector("", nil)
+	if err != nil {
+		return err
+	}
+	defer connector.Close()
+	db := sql.OpenDB(connector)
+	defer db.Close()
+	_, err = db.ExecContext(context.Background(), text)
+	return err
 }

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Goal: the same records give the same results as Parquet and as CSV: in velo query, as standard input
+// and as a joined table, and in a job that declares the columns.
+// Method: the program itself, over the files of connect/parquet/testdata, which it also writes as CSV.
+func TestParquet(t *testing.T) {
+	velo := build(t)
+	dir := t.TempDir()
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(velo, args...).Output()
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return string(out)
+	}
+	for file, queries := range map[string][]string{
+		"duckdb": {
+			"SELECT s, count(*), sum(n), sum(d), sum(dec), min(at), max(day), bool_or(b), count(b) FROM %s GROUP BY s ORDER BY s",
+			"SELECT * FROM %s ORDER BY n DESC LIMIT 7",
+			"SELECT count(*), count(DISTINCT id) FROM %s WHERE d > 20 AND s LIKE '%%3'",
+			"SELECT window_start, count(*) FROM %s GROUP BY tumble(at, INTERVAL '10 s') ORDER BY 1",
+			"SELECT a.s, count(*) FROM %s AS a JOIN %s AS b ON a.n = b.n WHERE b.d < 30 GROUP BY a.s ORDER BY 1",
+		},
+		"snappy-dictionary": {
+			`SELECT few, count(*), count(f64), sum(f32), max(i64), min(u32), sum(d18) FROM %s GROUP BY few ORDER BY few`,
+			`SELECT b, count(*), max(ns), min(us), max(ms), min(many) FROM %s GROUP BY b ORDER BY b`,
+		},
+	} {
+		path, err := filepath.Abs(filepath.Join("..", "..", "parquet", "testdata", file+".parquet"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		csv := filepath.Join(dir, file+".csv")
+		text := run("query", "--format", "csv", `SELECT * FROM "`+path+`"`)
+		if err := os.WriteFile(csv, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		schema := run("schema", path)
+		for _, q := range queries {
+			over := func(name string) string {
+				return strings.ReplaceAll(strings.ReplaceAll(q, "%%", "%"), "%s", `"`+name+`"`)
+			}
+			got := run("query", "--format", "csv", over(path))
+			want := run("query", "--format", "csv", "--schema", schema, over(csv))
+			if strings.Contains(q, "JOIN") {
+				want = run("query", "--format", "csv", over(csv))
+			}
+			if got != want || strings.Count(got, "\n") < 2 {
+				t.Errorf("%s\nof Parquet:\n%s\nof CSV:\n%s", q, got, want)
+			}
+		}
+		from, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count := exec.Command(velo, "query", "--format", "csv", "SELECT count(*) FROM stdin")
+		count.Stdin = from
+		out, err := count.Output()
+		if err := from.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if want := run("query", "--format", "csv", `SELECT count(*) FROM "`+csv+`"`); err != nil || string(out) != want {
+			t.Errorf("standard input: %v: %s, expected %s", err, out, want)
+		}
+	}
+
+	path := filepath.Join("..", "..", "parquet", "testdata", "duckdb.parquet")
+	for connector, state := range map[string]string{"parquet": "", "file": "", "parquet'--": "--state"} {
+		name, _, _ := strings.Cut(connector, "'")
+		job, out := filepath.Join(dir, "job.sql"), filepath.Join(dir, "out-"+name+state+".csv")
+		text := `CREATE SOURCE t (n bigint NOT NULL, S text, at timestamp NOT NULL, lacks bigint, WATERMARK FOR at AS at)
+  WITH (connector = '` + name + `', path = '` + path + `');
+CREATE SINK o WITH (connector = 'file', path = '` + out + `');
+INSERT INTO o SELECT window_end, count(*) AS n, sum(n) AS s, count(lacks) AS l, max(S) AS m FROM t GROUP BY tumble(at, INTERVAL '30 s');`
+		if err := os.WriteFile(job, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"run", job}
+		if state != "" {
+			args = append(args, state, filepath.Join(dir, "state"))
+		}
+		run(args...)
+		got, err := os.ReadFile(out)
+		want := "window_end,n,s,l,m\n2026-03-02T09:30:30Z,30,435,0,name 9\n2026-03-02T09:31:00Z,30,1335,0,name 9\n" +
+			"2026-03-02T09:31:30Z,30,2235,0,name 9\n"
+		if err != nil || string(got) != want {
+			t.Errorf("%s %s: %v\n%s", connector, state, err, got)
+		}
+	}
+	manifests, err := filepath.Glob(filepath.Join(dir, "state", "*", "*.manifest"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatal(manifests, err)
+	}
+	if shown := run("state", "show", filepath.Dir(manifests[0])); !strings.Contains(shown, "1 of 1 row groups read") {
+		t.Errorf("velo state show:\n%s", shown)
+	}
+}
+
+// Goal: a job from Parquet to Parquet writes each window once, and each change once, whatever ends
+// the process. Method: the program is killed again and again at random moments; in the end the files
+// that it has written are read.
+func TestParquetKilled(t *testing.T) {
+	velo := build(t)
+	dir := t.TempDir()
+	const rows, each = 1_500_000, 1000 // rows of a window
+	var csv bytes.Buffer
+	csv.WriteString("n,at\n")
+	for i := range rows {
+		fmt.Fprintf(&csv, "%d,%d\n", i, i*1000) // a microsecond each
+	}
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	from := write("t.csv", csv.String())
+	run := func(args ...string) string {
+		t.Helper()
+		out, err := exec.Command(velo, args...).Output()
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		return string(out)
+	}
+	run("run", write("convert.sql", `CREATE SOURCE t (n bigint NOT NULL, at bigint NOT NULL)
+  WITH (connector = 'file', path = '`+from+`');
+CREATE SINK o WITH (connector = 'parquet', path = '`+filepath.Join(dir, "t.parquet")+`', row.group.rows = '50000', time.unit = 'us');
+INSERT INTO o SELECT n, to_timestamp(at / 1000000000.0::double precision) AS at FROM t;`), "--cores", "1")
+	const slow = "^(1?2?3?4?)*x$" // so that the job takes a second or more
+	for name, query := range map[string]string{
+		"windows": "SELECT window_start, count(*) AS n, sum(n) AS s, count(*) FILTER (WHERE n::text ~ '" + slow + "') AS r FROM t GROUP BY tumble(at, INTERVAL '1 ms')",
+		"passed":  "SELECT n, n AS s FROM t WHERE n % 100 = 0 AND n::text !~ '" + slow + "'",
+	} {
+		job := write(name+".sql", `CREATE SOURCE t (n bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at - INTERVAL '1 ms')
+  WITH (connector = 'parquet', path = '`+filepath.Join(dir, "t.parquet")+`');
+CREATE SINK o WITH (connector = 'parquet', path = '`+filepath.Join(dir, name+"-{n}.parquet")+`', rotate.bytes = '100 kB');
+INSERT INTO o `+query+`;`)
+		begun := time.Now()
+		run("run", job, "--cores", "2")
+		whole := time.Since(begun) // how long all of it takes
+		old, err := filepath.Glob(filepath.Join(dir, name+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range old {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		killed := 0
+		for life := 0; ; life++ {
+			cmd := exec.Command(velo, "run", job, "--state", filepath.Join(dir, "state-"+name), "--checkpoint", "20ms",
+				"--cores", "2")
+			var said bytes.Buffer
+			cmd.Stderr = &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error, 1)
+			go func() { done <- cmd.Wait() }()
+			var wait <-chan time.Time
+			if life < 10 {
+				wait = time.After(whole/4 + time.Duration(rand.Int64N(int64(whole)/2)))
+			}
+			var err error
+			select {
+			case err = <-done:
+			case <-wait:
+				killed++
+				_ = cmd.Process.Kill() // it may have ended by itself
+				err = <-done
+			}
+			if err == nil {
+				break
+			}
+			if !strings.Contains(err.Error(), "killed") {
+				t.Fatalf("%s: %v: %s", name, err, said.String())
+			}
+		}
+		got := run("query", "--format", "csv", `SELECT count(*), count(DISTINCT s), sum(s), min(s) FROM "`+
+			filepath.Join(dir, name+"-*.parquet")+`"`)
+		want := fmt.Sprintf("%d,%d,%d,%d\n", rows/each, rows/each, rows*(rows-1)/2, each*(each-1)/2)
+		if name == "passed" {
+			want = fmt.Sprintf("%d,%d,%d,0\n", rows/100, rows/100, rows/100*(rows/100-1)/2*100)
+		}
+		if _, got, _ = strings.Cut(got, "\n"); got != want {
+			t.Errorf("%s: %s, expected %s", name, got, want)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, name+"-*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f, ".unfinished") {
+				t.Errorf("%s is left", f)
+			}
+		}
+		t.Logf("%s: %d kills, %d files", name, killed, len(files))
+		if killed < 2 {
+			t.Errorf("%s: killed %d times only", name, killed)
+		}
+	}
+}
