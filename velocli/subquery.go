@@ -69,7 +69,7 @@ func (in *input) openSubqueries(f *files, sql string, pace *pace, say io.Writer)
 	return nil
 }
 
-// sources are the schemas that the queries of a text may read.
+// querySources are the schemas that the queries of a text may read.
 func (f *files) querySources() []*record.Schema {
 	all := []*record.Schema{f.schema}
 	for _, o := range f.sub.others {

@@ -23,7 +23,7 @@ type subqueryMaker struct {
 
 // columns are expressions of each type.
 var subqueryColumns = map[byte][]string{
-	'i': {"i", "j", "j % 3", "i % 2", "n % 7"},
+	'i': {"i", "j", "n", "j % 3", "i % 2", "n % 7"},
 	's': {"s", "left(s, 1)", "CAST(j % 3 AS text)"},
 	'f': {"f", "CAST(j AS double precision)"},
 	'd': {"d", "CAST(i AS numeric(18,2))"},
