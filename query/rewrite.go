@@ -105,8 +105,8 @@ func computedAggregate(x *syntax.Call) syntax.Expr {
 	return nil
 }
 
-// chooses are the aggregates that choose a value by an ORDER BY in their parentheses: the first, the
-// last, or "some" for the first that is not NULL.
+// chooses are the aggregates that choose a value by an ORDER BY in their parentheses: the first, or
+// the last, or "some" for the first that is not NULL.
 var chooses = map[string]string{
 	"first": "first", "last": "last", "first_value": "first", "last_value": "last", "any_value": "some",
 	"arbitrary": "first",

@@ -13,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
@@ -131,8 +132,9 @@ type files struct {
 	tables []*lookup.Table
 	// sub computes the queries in expressions; nil before they are known.
 	sub *subqueries
-	// none says that nothing is read: the query has no FROM.
-	none bool
+	// none says that nothing is read: the query has its records in its text. given is its plan.
+	none  bool
+	given *plan.Plan
 }
 
 // open finds the files and guesses what is not said about them.
@@ -537,7 +539,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	f.sources = nil
 	if f.none {
-		rs, err := noRecords()
+		rs, err := givenReaders(f.given)
 		add(f.name, rs...)
 		return all, err
 	}

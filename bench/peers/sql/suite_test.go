@@ -275,8 +275,8 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 		Sources: []*record.Schema{schema}, Tables: s.tables,
 		Subquery: func(p *plan.Plan) ([]*record.Batch, error) {
 			w, batches := &keptBatches{}, batches
-			if p.Innermost().Source.Name() == query.NoSource {
-				batches = []*record.Batch{query.NoSourceBatch()}
+			if given := p.Innermost().Given; given != nil {
+				batches = given
 			}
 			rejects, err := suiteRun(p, p.Innermost().Source, batches, w)
 			if err == nil && rejects != "" {
@@ -291,8 +291,8 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 	if err != nil {
 		return "refused: " + reasonOf(err)
 	}
-	if pl.Innermost().Source.Name() == query.NoSource {
-		batches = []*record.Batch{query.NoSourceBatch()}
+	if given := pl.Innermost().Given; given != nil {
+		batches = given
 	}
 	w := &suiteSink{}
 	rejects, err := suiteRun(pl, pl.Innermost().Source, batches, w)
