@@ -212,6 +212,11 @@ type Plan struct {
 	// From have a From of their own then. The rows of all of them come in no order.
 	FromMore []*Plan
 
+	// Given are the records, if the text of the query has them: VALUES, or a SELECT without FROM.
+	// The caller has an engine read them, with a readers.Memory. They are not changed. It is nil if
+	// the records come from elsewhere.
+	Given []*record.Batch
+
 	// Where is an expression over Source. Only records for which it is true pass; nil lets all
 	// pass. A record goes to quarantine if Where or a computed column cannot be computed for it (a
 	// division by zero, a number that is out of range).

@@ -21,7 +21,11 @@ var aggregates = map[string]plan.AggregateKind{
 	"argmax": plan.MaxBy, "first": plan.First, "last": plan.Last,
 	"bool_and": plan.BoolAnd, "every": plan.BoolAnd, "bool_or": plan.BoolOr,
 	"approx_count_distinct": plan.ApproxCountDistinct, "approx_percentile": plan.ApproxPercentile,
-	"any_value": plan.Min, "arbitrary": plan.Min, "bit_and": plan.BitAnd, "bit_or": plan.BitOr, "bit_xor": plan.BitXor,
+	"approx_distinct": plan.ApproxCountDistinct, "ndv": plan.ApproxCountDistinct,
+	"approx_quantile": plan.ApproxPercentile, "percentile_approx": plan.ApproxPercentile,
+	"approx_percentile_cont": plan.ApproxPercentile,
+	"any_value":              plan.Min, "arbitrary": plan.Min,
+	"bit_and": plan.BitAnd, "bit_or": plan.BitOr, "bit_xor": plan.BitXor,
 	"corr": plan.Corr, "covar_pop": plan.CovarPop, "covar_samp": plan.CovarSamp, "regr_slope": plan.RegrSlope,
 	"regr_intercept": plan.RegrIntercept, "regr_r2": plan.RegrR2, "regr_count": plan.RegrCount,
 	"regr_avgx": plan.RegrAvgX, "regr_avgy": plan.RegrAvgY, "regr_sxx": plan.RegrSXX, "regr_syy": plan.RegrSYY,
@@ -58,12 +62,12 @@ func filtered(x *syntax.Call) *syntax.Call {
 var refused = func() map[string]string {
 	all := map[string]string{}
 	for why, names := range map[string]string{
-		"is not there: write approx_percentile(x, fraction), or quantile_cont(x, fraction)": "approx_quantile percentile_approx approx_percentile_cont approx_median quantiles",
+		"is not there: write approx_percentile(x, fraction), or quantile_cont(x, fraction)": "quantiles",
 		"is not there: array_agg(x ORDER BY ...) makes a list": "json_agg jsonb_agg json_object_agg jsonb_object_agg " +
 			"json_group_array json_group_object xmlagg collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
-		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_distinct approx_count ndv uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "product kurtosis skewness entropy histogram mad checksum top_k approx_top_k topk",
+		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_count uniq uniqexact hll_count_distinct count_distinct",
+		"is not there": "entropy histogram mad checksum top_k approx_top_k topk",
 		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
 			"cume_dist ntile lag lead first_value last_value nth_value",
 	} {
@@ -93,6 +97,10 @@ var ofDistinct = []plan.AggregateKind{
 	plan.Count, plan.Sum, plan.Avg, plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.BitXor,
 }
 
+// numeric are functions of numbers; of a NULL without a type they are functions of a double
+// precision.
+var numeric = []plan.AggregateKind{plan.Sum, plan.Avg, plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp}
+
 func isAggregate(x *syntax.Call) bool {
 	_, no := refused[x.Name]
 	if no && userFunction(x.Name) != nil {
@@ -104,7 +112,8 @@ func isAggregate(x *syntax.Call) bool {
 // isBuiltInAggregate says whether there is an aggregate that no user has registered.
 func isBuiltInAggregate(name string) bool {
 	_, known := aggregates[name]
-	return known || conditional[name] != "" || percentileNamed(name) != "" || collecting[name].kind != 0
+	return known || inGo[name] != nil || conditional[name] != "" ||
+		percentileNamed(name) != "" || collecting[name].kind != 0
 }
 
 // aggregate adds an aggregate to the plan.
@@ -119,6 +128,15 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 		x = &syntax.Call{Pos: x.Pos, Name: "approx_percentile", Filter: x.Filter, Args: []syntax.Expr{
 			x.Args[0], &syntax.Literal{Pos: x.Pos, Kind: syntax.Decimal, Text: f},
 		}}
+	}
+	if aggregates[x.Name] == plan.ApproxPercentile && len(x.Args) == 1 && len(x.WithinGroup) == 1 {
+		call := *x // approx_percentile(0.9) WITHIN GROUP (ORDER BY x)
+		call.Args, call.WithinGroup = []syntax.Expr{x.WithinGroup[0].Expr, x.Args[0]}, nil
+		if x.WithinGroup[0].Desc || call.Args[0] == nil {
+			c.fault(x.Pos, "%s is of one expression, in ascending order", x.Name)
+			return
+		}
+		x = &call
 	}
 	user := userAggregate(x.Name)
 	if why, ok := refused[x.Name]; ok && user == nil {
@@ -198,6 +216,9 @@ func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 	case x.Distinct && x.Star:
 		c.fault(x.Pos, "count(DISTINCT *) has no meaning, expected a column")
 		return false
+	case len(x.OrderBy) > 0 && (x.Name == "any_value" || x.Name == "arbitrary"):
+		c.fault(x.Pos, "%s chooses by one expression in ORDER BY", x.Name)
+		return false
 	case len(x.OrderBy)+len(x.WithinGroup) > 0 && (len(x.WithinGroup) > 0 || kind.State() == plan.MinBy ||
 		kind.State() == plan.MaxBy): // for others an order makes no difference
 		c.fault(x.Pos, "%s does not depend on an order; first and last take what they choose by as a second argument",
@@ -272,6 +293,9 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 			}
 			if !ok {
 				return false
+			}
+			if k, is := v.e.Const(); is && v.open && k.Null && slices.Contains(numeric, a.Func) {
+				arg = expr.Null(record.Float64)
 			}
 			text = args[i].String()
 		}

@@ -47,6 +47,12 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	c := newCompiler(text, q, g.began)
 	c.checkArms(q, q.Set)
 	leaves := q.Leaves()
+	for _, leaf := range leaves {
+		if leaf.From.Rows != nil {
+			c.fault(leaf.From.Pos, "VALUES in a set operation is not supported: write its rows into one VALUES, or as "+
+				"SELECTs without FROM")
+		}
+	}
 	for _, leaf := range leaves[1:] {
 		if first := leaves[0].From.Name; leaf.From.Query == nil && leaf.From.Name != first {
 			c.fault(leaf.From.Pos, "this SELECT is from %s and the first from %s: set operations are over one source",

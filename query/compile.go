@@ -215,7 +215,7 @@ func (c *compiler) plan() *plan.Plan {
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
 		Sets: c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
-		Limit: c.plans.Limit, Offset: c.plans.Offset,
+		Limit: c.plans.Limit, Offset: c.plans.Offset, Given: c.plans.Given,
 	}
 	if c.window != nil {
 		w := *c.window
@@ -306,13 +306,8 @@ func (c *compiler) compile(g Catalog) {
 // column that it means. It returns false if there are faults.
 func (c *compiler) names(g Catalog) bool {
 	q := c.query
-	if q.From.Name == "" {
-		q.From.Name, g.Sources = NoSource, []*record.Schema{noSource}
-	}
-	for _, s := range g.Sources {
-		if s.Name() == q.From.Name {
-			c.source = s
-		}
+	if !c.findSource(g) {
+		return false
 	}
 	if c.source == nil {
 		var names []string

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/velo-engine/velo/plan"
@@ -10,6 +12,13 @@ import (
 // rewrite replaces calls that are written with others: Flink's bounds of windows, and aggregates
 // that are computed of another aggregate.
 func (c *compiler) rewrite() {
+	for i := range c.query.Items { // they keep the name that was written
+		it := &c.query.Items[i]
+		x, ok := it.Expr.(*syntax.Call)
+		if ok && it.Alias == "" && x.Name != "count_star" && computedAggregate(x) != nil {
+			it.Alias = c.freeAlias(x.Name)
+		}
+	}
 	for _, at := range syntax.Clauses(c.query) {
 		replace(at, func(e syntax.Expr) syntax.Expr {
 			x, ok := e.(*syntax.Call)
@@ -22,6 +31,15 @@ func (c *compiler) rewrite() {
 			return computedAggregate(x)
 		})
 	}
+}
+
+// freeAlias is a name that no item of SELECT has been given.
+func (c *compiler) freeAlias(base string) string {
+	name := base
+	for n := 2; slices.ContainsFunc(c.query.Items, func(it syntax.Item) bool { return it.Alias == name }); n++ {
+		name = fmt.Sprintf("%s_%d", base, n)
+	}
+	return name
 }
 
 // windowBound is what TUMBLE_START(at, size) and its relatives stand for. The window is in GROUP BY
@@ -63,7 +81,17 @@ func computedAggregate(x *syntax.Call) syntax.Expr {
 		return &call
 	}
 	double := &syntax.Cast{Pos: x.Pos, X: x.Args[0], Type: syntax.TypeName{Pos: x.Pos, Name: "double precision"}}
+	if len(x.OrderBy) == 1 && x.OrderBy[0].Expr != nil && chooses[x.Name] != "" {
+		return chosen(x)
+	}
 	switch x.Name {
+	case "sem": // DuckDB's standard error of the mean
+		return binaryOf(x, "/", of("stddev_pop", double), callOf(x, "sqrt", of("count", x.Args[0])))
+	case "approx_median":
+		half := &syntax.Literal{Pos: x.Pos, Kind: syntax.Decimal, Text: "0.5"}
+		call := of("approx_percentile", x.Args[0])
+		call.Args = append(call.Args, half)
+		return call
 	case "fsum", "kahan_sum", "sumkahan":
 		return of("sum", double)
 	case "favg":
@@ -75,4 +103,41 @@ func computedAggregate(x *syntax.Call) syntax.Expr {
 		return callOf(x, "exp", of("avg", callOf(x, "ln", x.Args[0])))
 	}
 	return nil
+}
+
+// chooses are the aggregates that choose a value by an ORDER BY in their parentheses: the first, or
+// the last, or "some" for the first that is not NULL.
+var chooses = map[string]string{
+	"first": "first", "last": "last", "first_value": "first", "last_value": "last", "any_value": "some",
+	"arbitrary": "first",
+}
+
+// chosen writes first(x ORDER BY y) and its relatives with min_by and max_by, which know nothing of
+// records for which y is NULL.
+func chosen(x *syntax.Call) syntax.Expr {
+	o := x.OrderBy[0]
+	desc, nullsFirst := o.Desc, o.Nulls == syntax.NullsFirst || o.Nulls == syntax.NullsDefault && o.Desc
+	if chooses[x.Name] == "last" {
+		desc, nullsFirst = !desc, !nullsFirst
+	}
+	filter := x.Filter
+	if chooses[x.Name] == "some" {
+		filter = joinedBy("AND", filter, &syntax.IsNull{Pos: x.Pos, X: x.Args[0], Not: true})
+	}
+	of := func(name string, filter syntax.Expr, args ...syntax.Expr) *syntax.Call {
+		return &syntax.Call{Pos: x.Pos, Name: name, Args: args, Star: len(args) == 0, Filter: filter}
+	}
+	by := of("min_by", filter, x.Args[0], o.Expr)
+	if desc {
+		by.Name = "max_by"
+	}
+	none := of("any_value", joinedBy("AND", filter, &syntax.IsNull{Pos: x.Pos, X: o.Expr}), x.Args[0])
+	e := &syntax.Case{Pos: x.Pos, Whens: []syntax.When{
+		{Pos: x.Pos, When: binaryOf(x, ">", of("count", filter, o.Expr), whole(x, "0")), Then: by},
+	}, Else: none}
+	if nullsFirst {
+		e.Whens[0].When = binaryOf(x, ">", of("count", filter), of("count", filter, o.Expr))
+		e.Whens[0].Then, e.Else = none, by
+	}
+	return e
 }

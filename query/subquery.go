@@ -124,7 +124,8 @@ func Stream(text string) (string, error) {
 	return first, nil
 }
 
-// NoSource is the name of what a query without FROM reads: one record, NoSourceBatch.
+// NoSource stands for the input of queries that have their records in their text: VALUES, and
+// queries without FROM, which read one record. The records are in plan.Plan.Given.
 const NoSource = "one row without columns"
 
 // noSource is the schema of NoSource. A record has at least one column. No text can have the name
@@ -137,8 +138,8 @@ var noSource = func() *record.Schema {
 	return s
 }()
 
-// NoSourceBatch makes a batch with the one record that a query without FROM reads.
-func NoSourceBatch() *record.Batch {
+// noSourceBatch makes a batch with the one record that a query without FROM reads.
+func noSourceBatch() *record.Batch {
 	b := record.NewBatch(noSource, 1)
 	b.Add(0)
 	b.SetNull(0)

@@ -61,8 +61,12 @@ func RegisterAggregate(f *plan.UserAggregate) {
 	registered.aggregates[f.Name()] = f
 }
 
-// userAggregate finds a function that was registered; it is nil if there is none of that name.
+// userAggregate finds a function that was registered, or one of velo that is written like those; it
+// is nil if there is none of that name.
 func userAggregate(name string) *plan.UserAggregate {
+	if f := inGo[name]; f != nil {
+		return f
+	}
 	registered.RLock()
 	defer registered.RUnlock()
 	return registered.aggregates[name]

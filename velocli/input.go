@@ -14,6 +14,7 @@ import (
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/readers/compressed"
@@ -132,8 +133,9 @@ type files struct {
 	tables []*lookup.Table
 	// sub computes the queries in expressions; nil before they are known.
 	sub *subqueries
-	// none says that nothing is read: the query has no FROM.
-	none bool
+	// none says that nothing is read: the query has its records in its text. given is its plan.
+	none  bool
+	given *plan.Plan
 	// whole are the files, if they are of a format that says itself which columns they have; nil
 	// otherwise.
 	whole *whole
@@ -550,7 +552,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	f.sources = nil
 	if f.none {
-		rs, err := noRecords()
+		rs, err := givenReaders(f.given)
 		add(f.name, rs...)
 		return all, err
 	}

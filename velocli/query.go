@@ -78,7 +78,9 @@ func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *file
 		return nil, nil, err
 	}
 	f.mostFiles = pace.FollowFiles
-	err = f.choose(sql)
+	if !f.none {
+		err = f.choose(sql)
+	}
 	if err == nil && f.nested != nil {
 		err = f.addNested(mentionsPath(sql))
 	}

@@ -69,9 +69,12 @@ func (in *input) openSubqueries(f *files, sql string, pace *pace, say io.Writer)
 	return nil
 }
 
-// sources are the schemas that the queries of a text may read.
+// querySources are the schemas that the queries of a text may read.
 func (f *files) querySources() []*record.Schema {
-	all := []*record.Schema{f.schema}
+	var all []*record.Schema
+	if !f.none {
+		all = append(all, f.schema)
+	}
 	for _, o := range f.sub.others {
 		all = append(all, o.schema)
 	}
@@ -92,8 +95,9 @@ func (f *files) subquery(p *plan.Plan) ([]*record.Batch, error) {
 		}
 	}
 	switch {
-	case name == query.NoSource:
+	case p.Innermost().Given != nil:
 		of = newNoSource()
+		of.given = p.Innermost()
 	case of.follow:
 		return nil, errSubquery{fmt.Errorf("--follow: a subquery is computed once, and %s has no end", name)}
 	case len(of.paths) == 0:
@@ -206,14 +210,26 @@ func (w *rowKeeper) Write(_ context.Context, b *record.Batch) error {
 // Close does nothing.
 func (*rowKeeper) Close() error { return nil }
 
-// newNoSource are the files of a query without FROM: it reads one record.
-func newNoSource() *files {
-	return &files{name: query.NoSource, schema: query.NoSourceBatch().Schema(), none: true, remove: func() {}}
+// newNoSource are the files of queries that have their records in their text.
+func newNoSource() *files { return &files{name: query.NoSource, none: true, remove: func() {}} }
+
+// give notes the records that the queries have in their text. All queries of a text read the same.
+func (f *files) give(plans []*plan.Plan) error {
+	if !f.none {
+		return nil
+	}
+	f.given = plans[0].Innermost()
+	f.schema = f.given.Source
+	for _, p := range plans[1:] {
+		if p.Innermost().Source != f.schema {
+			return errors.New("several queries with VALUES: ask for one alone")
+		}
+	}
+	return nil
 }
 
-// noRecords is the one record that a query without FROM reads.
-func noRecords() ([]record.Reader, error) {
-	b := query.NoSourceBatch()
-	r, err := readers.NewMemory(b.Schema(), []*record.Batch{b}, 1)
+// givenReaders read the records that a query has in its text.
+func givenReaders(p *plan.Plan) ([]record.Reader, error) {
+	r, err := readers.NewMemory(p.Source, p.Given, 1)
 	return []record.Reader{r}, err
 }

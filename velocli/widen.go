@@ -308,6 +308,9 @@ func (f *files) compile(sql string, pace *pace) ([]*plan.Plan, error) {
 	if plans == nil {
 		return nil, f.because(sql, err)
 	}
+	if err := f.give(plans); err != nil {
+		return nil, err
+	}
 	for _, p := range plans {
 		if err := pace.set(p, f.follow); err != nil {
 			return nil, err

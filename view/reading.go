@@ -136,6 +136,9 @@ func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows,
 		}
 		return nil, err
 	}
+	if p.Innermost().Given != nil {
+		return nil, errors.New("view: the statement reads no view: expected one in FROM")
+	}
 	e, err := r.catalog.find(p.Innermost().Source.Name())
 	if err != nil {
 		return nil, err // it was removed meanwhile
@@ -164,11 +167,10 @@ func (r *Reading) Explain(ctx context.Context, sql string) (string, error) {
 func (r *Reading) subquery(ctx context.Context) func(*plan.Plan) ([]*record.Batch, error) {
 	return func(p *plan.Plan) (all []*record.Batch, err error) {
 		inAnyOrder(p)
-		name := p.Innermost().Source.Name()
-		if name == query.NoSource {
-			return nil, errors.New("it has no FROM: write its value")
+		if p.Innermost().Given != nil {
+			return nil, errors.New("it reads no view: write its values")
 		}
-		e, err := r.catalog.find(name)
+		e, err := r.catalog.find(p.Innermost().Source.Name())
 		if err != nil {
 			return nil, err
 		}

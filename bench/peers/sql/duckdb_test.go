@@ -135,6 +135,8 @@ var duckSays = map[string]string{
 	"approx_count_distinct(s)": "count(DISTINCT s)", "approx_count_distinct(j)": "count(DISTINCT j)", "approx_count_distinct(b)": "count(DISTINCT b)",
 	// A NULL among what is chosen is passed over, and what ties is not told apart.
 	"min_by(%i, j)": "", "max_by(%s, j)": "", "min_by(%s, f)": "", "max_by(d, i)": "", "first(%i, ts)": "", "last(%f, ts)": "", "last(%b, u)": "",
+	"first_value(n ORDER BY nullif(n, 3) DESC)": "first(n ORDER BY nullif(n, 3) DESC NULLS FIRST)",
+	"last_value(n ORDER BY nullif(n, 3))":       "last(n ORDER BY nullif(n, 3) NULLS LAST)", "arbitrary(%b ORDER BY n)": "first($1 ORDER BY n)",
 	// Texts are read and written otherwise.
 	"CAST(%q AS text)": "", "CAST(%f AS text)": "", "CAST(%r AS bigint)": "", "CAST(r AS boolean)": "", "(%t > CAST(%m AS timestamptz))": "", "CAST(%r AS double precision)": "", "CAST(%r AS decimal(12, 2))": "", "CAST(ts AS text)": "", "CAST(%s AS varchar(2))": "",
 	// Without a second argument spaces are Unicode's.

@@ -429,7 +429,15 @@ var postgresSays = map[string]string{
 	"stddev(%d)":   floatOf("stddev($1)"),
 	"var_samp(%d)": floatOf("var_samp($1)"),
 	// Of what ties, the least or the greatest value; NULL only where there is no other.
-	"min_by(%i, j)": "(array_agg($1 ORDER BY j, $1 NULLS LAST) FILTER (WHERE $F))[1]",
+	"avg(NULL)":                                 "",
+	"sem(%q)":                                   "stddev_pop($1) FILTER (WHERE $F) / sqrt(nullif(count($1) FILTER (WHERE $F), 0))",
+	"first(%i ORDER BY n)":                      "(array_agg($1 ORDER BY n) FILTER (WHERE $F))[1]",
+	"last(%s ORDER BY n DESC)":                  "(array_agg(CAST($1 AS text) ORDER BY n) FILTER (WHERE $F))[1]",
+	"arbitrary(%b ORDER BY n)":                  "(array_agg($1 ORDER BY n) FILTER (WHERE $F))[1]",
+	"any_value(%i ORDER BY n DESC)":             "(array_agg($1 ORDER BY n DESC) FILTER (WHERE $F AND $1 IS NOT NULL))[1]",
+	"first_value(n ORDER BY nullif(n, 3) DESC)": "(array_agg(n ORDER BY nullif(n, 3) DESC) FILTER (WHERE $F))[1]",
+	"last_value(n ORDER BY nullif(n, 3))":       "(array_agg(n ORDER BY nullif(n, 3) DESC) FILTER (WHERE $F))[1]",
+	"min_by(%i, j)":                             "(array_agg($1 ORDER BY j, $1 NULLS LAST) FILTER (WHERE $F))[1]",
 	"max_by(%s, j)": "(array_agg(CAST($1 AS text) ORDER BY j DESC, CAST($1 AS text) DESC NULLS LAST) FILTER " +
 		"(WHERE $F))[1]",
 	"min_by(%s, f)": "CASE WHEN count(f) FILTER (WHERE $F) > 0 THEN (array_agg(CAST($1 AS text) ORDER BY f, CAST($1 " +

@@ -123,7 +123,8 @@ var liteSays = func() map[string]string {
 	for _, missing := range []string{
 		"CAST(%f AS bigint)", "CAST(%q AS bigint)", "CAST(%r AS bigint)", "CAST(%r AS double precision)", "date_part('hour', %t)", "extract(day FROM ts)", "round(%f)", "round(%f, 2)", "round(%f, 0)", "(%b || %s)", "concat(%s, %b)", "concat(%s, %i, %s)",
 		"concat(%s, %s)", "substring(%s, -1, %n)", "split_part(%s, %w, %n)", "split_part(%s, %w, -1)", "split_part(%s, %s, 1)", "CAST(%q AS text)", "CAST(%f AS text)", "CAST(%b AS text)", "CAST(%s AS varchar(2))", "(%s LIKE 'a_b' ESCAPE '')",
-		"substring(%s, %n, %n)", "substring(%s, %n)", "CAST(d AS text)", "CAST(ts AS text)", "var_pop(%i)", "var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)",
+		"substring(%s, %n, %n)", "substring(%s, %n)", "CAST(d AS text)", "CAST(ts AS text)", "var_pop(%i)", "var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "sem(%q)", "first(%i ORDER BY n)",
+		"last(%s ORDER BY n DESC)", "any_value(%i ORDER BY n DESC)", "first_value(n ORDER BY nullif(n, 3) DESC)", "last_value(n ORDER BY nullif(n, 3))", "arbitrary(%b ORDER BY n)", "avg(NULL)", "min_by(%i, j)", "max_by(%s, j)", "min_by(%s, f)", "max_by(d, i)",
 		"first(%i, ts)", "last(%f, ts)", "last(%b, u)", "(max(ts) > TIMESTAMP '2023-11-15 06:30:00')", "(sum(d) >= 10.5)", "TIMESTAMP '2023-11-15 06:30:00'", "CAST('2024-02-29 23:59:59.5' AS timestamp)", "d", "e", "%n.25",
 	} {
 		m[missing] = ""

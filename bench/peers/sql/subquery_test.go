@@ -23,7 +23,7 @@ type subqueryMaker struct {
 
 // columns are expressions of each type.
 var subqueryColumns = map[byte][]string{
-	'i': {"i", "j", "j % 3", "i % 2", "n % 7"},
+	'i': {"i", "j", "n", "j % 3", "i % 2", "n % 7"},
 	's': {"s", "left(s, 1)", "CAST(j % 3 AS text)"},
 	'f': {"f", "CAST(j AS double precision)"},
 	'd': {"d", "CAST(i AS numeric(18,2))"},
@@ -73,7 +73,10 @@ func (m *subqueryMaker) scalar(kind byte, depth int) string {
 func (m *subqueryMaker) condition(depth int) string {
 	kind := m.kind()
 	x, y := m.column(kind), m.column(kind)
-	switch m.number(9) {
+	switch m.number(10) {
+	case 9:
+		return "j" + m.one(" IN ", " NOT IN ") + m.one("(VALUES (1), (2), (NULL))", "(VALUES (-1), (0))",
+			"(SELECT a FROM (VALUES (1, 'x'), (3, 'y')) AS v (a, b) WHERE b > 'x')", "(WITH w(a) AS (VALUES (2)) SELECT a FROM w)")
 	case 0, 1, 2:
 		return x + m.one(" IN ", " NOT IN ", " = ANY ", " <> ALL ") + "(SELECT " + y + " FROM t" + m.where(depth) + ")"
 	case 3:
@@ -114,7 +117,10 @@ func (m *subqueryMaker) query() string {
 		}
 	}
 	a, b := m.kind(), m.kind()
-	switch m.number(5) {
+	switch m.number(6) {
+	case 5:
+		return "SELECT a, count(*) AS n, sum(b) AS s, max(c) AS c FROM (VALUES (1, 2.5, 'x'), (1, NULL, 'y'), (NULL, 3, NULL), " +
+			"(2, -1.25, 'z')) AS v (a, b, c)" + m.one("", " WHERE a IN (SELECT i FROM t)", " WHERE b > 0") + " GROUP BY a"
 	case 0:
 		return "SELECT j % 3 AS k, count(*) AS c, " + m.scalar(a, 2) + " AS x FROM t" + where + " GROUP BY 1" +
 			m.one("", " HAVING count(*) > "+m.scalar('i', 1), " HAVING max(i) IN (SELECT "+m.column('i')+" FROM t)")

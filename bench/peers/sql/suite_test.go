@@ -113,9 +113,9 @@ var (
 	joinWord   = regexp.MustCompile(`(?is)\bjoin\b`)
 	commonName = regexp.MustCompile(`(?is)(?:\bwith|\brecursive|,)\s*([a-z_]\w*)\s*(?:\([^()]*\)\s*)?as\s*` +
 		`(?:(?:not\s+)?materialized\s*)?\(\s*(?:select|values|with)\b`)
-	fieldFrom  = regexp.MustCompile(`(?is)(extract|substring|trim|overlay|position)\s*\([^()]*\bfrom\b`)
-	isFrom     = regexp.MustCompile(`(?is)distinct\s+from`)
-	isQuery    = regexp.MustCompile(`(?is)^[\s(]*(select|with|values)\b`)
+	fieldFrom = regexp.MustCompile(`(?is)(extract|substring|trim|overlay|position)\s*\([^()]*\bfrom\b`)
+	isFrom    = regexp.MustCompile(`(?is)distinct\s+from`)
+	isQuery   = regexp.MustCompile(`(?is)^[\s(]*(select|with|values)\b`)
 )
 
 // oneTable is the name of the table of a query that reads just one, in any number of SELECTs; "" for
@@ -178,6 +178,15 @@ func (s *suite) query(file, text, from string, columns []suiteColumn, want [][]a
 	fields, given, err := s.oracle.run("SELECT * FROM " + from)
 	if err != nil || len(given) > most || len(fields) == 0 {
 		return
+	}
+	_, isLite := s.oracle.(*sqlite)
+	if hidden := strings.ToLower(rowID.FindString(text)); isLite && hidden != "" && !strings.Contains(text, "*") {
+		// SQLite's hidden column is one of the rows that velo gets.
+		with, rows, err := s.oracle.run("SELECT " + hidden + " AS " + hidden + ", * FROM " + from)
+		named := slices.ContainsFunc(fields, func(f suiteColumn) bool { return strings.EqualFold(f.name, hidden) })
+		if err == nil && !named && len(with) == len(fields)+1 {
+			fields, given = with, rows
+		}
 	}
 	s.cases++
 	outcome := s.compare(text, from, fields, given, columns, want)
@@ -266,8 +275,8 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 		Sources: []*record.Schema{schema}, Tables: s.tables,
 		Subquery: func(p *plan.Plan) ([]*record.Batch, error) {
 			w, batches := &keptBatches{}, batches
-			if p.Innermost().Source.Name() == query.NoSource {
-				batches = []*record.Batch{query.NoSourceBatch()}
+			if given := p.Innermost().Given; given != nil {
+				batches = given
 			}
 			rejects, err := suiteRun(p, p.Innermost().Source, batches, w)
 			if err == nil && rejects != "" {
@@ -282,8 +291,8 @@ func (s *suite) compare(text, from string, fields []suiteColumn, given [][]any, 
 	if err != nil {
 		return "refused: " + reasonOf(err)
 	}
-	if pl.Innermost().Source.Name() == query.NoSource {
-		batches = []*record.Batch{query.NoSourceBatch()}
+	if given := pl.Innermost().Given; given != nil {
+		batches = given
 	}
 	w := &suiteSink{}
 	rejects, err := suiteRun(pl, pl.Innermost().Source, batches, w)

@@ -383,8 +383,10 @@ func (p *parser) isTail(x Expr, op string, pos Pos) (e Expr, open level) {
 		p.expect("FROM")
 		return &IsDistinct{Pos: pos, X: x, Y: p.expr(is+1, false), Not: not}, is
 	}
-	p.unexpected("")
-	return nil, primary
+	if t := p.peek(); t.Type == lexer.EOF || t.Type == word && keywords[t.Value].use == reserved {
+		p.unexpected("")
+	}
+	return &IsDistinct{Pos: pos, X: x, Y: p.expr(is+1, false), Not: !not}, is // SQLite's x IS y
 }
 
 // membershipTail parses what follows x [NOT] IN, BETWEEN, LIKE. op is the first of these words.

@@ -102,7 +102,6 @@ var unsupported = map[string]string{
 
 // firstWords are the words that begin a statement that velo does not have.
 var firstWords = map[string]string{
-	"values":   "VALUES is not supported, expected SELECT",
 	"update":   "UPDATE is not supported: results are made by SELECT",
 	"delete":   "DELETE is not supported: results are made by SELECT",
 	"drop":     "DROP is not supported: sources and sinks are there as long as the job",

@@ -89,7 +89,7 @@ func (s *Select) print(p *printer) {
 	p.WriteString("SELECT ")
 	p.when(s.Distinct, "DISTINCT ")
 	list(p, s.Items)
-	if s.From.Name != "" || s.From.Query != nil {
+	if s.From.Name != "" || s.From.Query != nil || s.From.Rows != nil {
 		p.WriteString(" FROM ")
 		s.From.print(p)
 	}
@@ -165,6 +165,10 @@ func (o *Order) print(p *printer) {
 func (c *Count) print(p *printer) { p.WriteString(strconv.FormatInt(c.N, 10)) }
 
 func (t *Table) print(p *printer) {
+	if t.Rows != nil {
+		t.printRows(p)
+		return
+	}
 	if t.Query != nil {
 		p.WriteString("(")
 		t.Query.print(p)

@@ -29,7 +29,7 @@ type endNode struct {
 
 // Parse parses a query: a SELECT, or several with set operations between them.
 func (n *queryNode) Parse(lex *lexer.PeekingLexer) error {
-	if v := lex.Peek().Value; v != "SELECT" && v != "(" && v != "WITH" {
+	if v := lex.Peek().Value; v != "SELECT" && v != "(" && v != "WITH" && v != "values" {
 		return participle.NextMatch
 	}
 	return run(lex, func(p *parser) { n.Select = p.query() })
@@ -92,6 +92,10 @@ func (p *parser) term() (q, last *Select) {
 		p.nested(func() { q = p.query() })
 		p.expect(")")
 		return q, nil
+	}
+	if p.isValues() {
+		q = p.values()
+		return q, q
 	}
 	if !p.is("SELECT") {
 		p.unexpected("SELECT")

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 
 	"github.com/alecthomas/participle/v2/lexer"
@@ -52,7 +53,7 @@ func (p *printer) query(q *Select) {
 }
 
 // beginsQuery says whether a query comes next.
-func (p *parser) beginsQuery() bool { return p.is("SELECT") || p.is("WITH") }
+func (p *parser) beginsQuery() bool { return p.is("SELECT") || p.is("WITH") || p.isValues() }
 
 // alone parses a query that is none of the SELECTs that the query around it combines.
 func (p *parser) alone() *Select {
@@ -72,6 +73,9 @@ func (p *parser) inQuery() *Select {
 	return q
 }
 
+// begins are the tokens that a query begins with.
+var begins = []string{"SELECT", "WITH", "values"}
+
 // tooDeep is the fault of tokens that have more than MaxQueries queries in each other; nil if there
 // are not that many. It is found before anything is parsed, because each query in FROM has parsers
 // of its own, which do not know how deep they are.
@@ -82,9 +86,9 @@ func tooDeep(list []lexer.Token) *failure {
 		switch {
 		case t.Type != symbol:
 		case t.Value == "(":
-			begins := i+1 < len(list) && (list[i+1].Value == "SELECT" || list[i+1].Value == "WITH")
-			open = append(open, begins)
-			if begins {
+			is := i+1 < len(list) && slices.Contains(begins, list[i+1].Value)
+			open = append(open, is)
+			if is {
 				depth++
 			}
 			if depth > MaxQueries {

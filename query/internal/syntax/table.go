@@ -37,6 +37,9 @@ func (p *parser) table() (t Table) {
 		p.expect("(")
 		p.nested(func() { t.Query = p.query() })
 		p.expect(")")
+		if t.Query.onlyRows() && !t.Query.ends() {
+			t.Rows, t.Query = t.Query.From.Rows, nil
+		}
 	case p.is("TABLE", "("):
 		p.next()
 		p.parenthesised(func() { p.window(&t) })
@@ -52,6 +55,9 @@ func (p *parser) table() (t Table) {
 		}
 	}
 	t.Alias = p.alias()
+	if t.Alias != "" && (t.Query != nil || t.Rows != nil) && p.is("(") {
+		p.renamed(&t)
+	}
 	for p.joins() {
 		t.Joins = append(t.Joins, p.join())
 	}

@@ -129,6 +129,11 @@ type Table struct {
 	Window *Window
 	// Query is a SELECT whose result is read. There is no Name and no Window then.
 	Query *Select
+	// Rows are the rows of VALUES, which are read; all have equally many values. There is nothing
+	// of the others then.
+	Rows [][]Expr
+	// Columns are the names that follow the alias in parentheses, of Rows.
+	Columns []string
 	// Joins are the tables that are looked up, in the order of the text.
 	Joins []Join
 }

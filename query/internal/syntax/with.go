@@ -88,6 +88,10 @@ func (p *parser) columnNames() (all []string) {
 // rename gives the first columns of a query other names.
 func (s *Select) rename(pos Pos, columns []string) {
 	first := s.Leaves()[0]
+	if first.onlyRows() && len(columns) <= len(first.From.Rows[0]) {
+		first.From.Columns = columns
+		return
+	}
 	for i, name := range columns {
 		if i >= len(first.Items) || first.Items[i].Star {
 			fail(pos, "names are given to "+strconv.Itoa(len(columns))+" columns, and the SELECT does not write "+
