@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
 
@@ -181,19 +182,22 @@ func (x *one) condense() {
 }
 
 func allReaders(rs []engine.ReaderStats) (all engine.ReaderStats) {
-	waiting := uint64(0)
+	records, bytes := record.Lag{Split: All}, record.Lag{Split: All, InBytes: true}
+	counts, weighs := false, false
 	for i := range rs {
 		all.Dropped += rs[i].Dropped
 		all.Retries += rs[i].Retries
 		for _, l := range rs[i].Lag {
-			waiting += l.Records
-		}
-		if all.Lag == nil && len(rs[i].Lag) > 0 {
-			all.Lag = append(all.Lag, rs[i].Lag[0])
+			records.Records += l.Records
+			bytes.Bytes += l.Bytes
+			counts, weighs = counts || !l.InBytes, weighs || l.InBytes
 		}
 	}
-	if all.Lag != nil {
-		all.Lag[0].Split, all.Lag[0].Records = All, waiting
+	if counts {
+		all.Lag = append(all.Lag, records)
+	}
+	if weighs {
+		all.Lag = append(all.Lag, bytes)
 	}
 	all.Name = All
 	return all
@@ -316,9 +320,12 @@ func (v *visitor) family(f *Family) {
 			}
 		case f.ofLag != nil:
 			for r := range x.ends {
-				for _, l := range x.ends[r].Lag {
+				for i := range x.ends[r].Lag {
+					l := &x.ends[r].Lag[i]
 					v.labels[2], v.labels[3] = x.readers[r], l.Split
-					v.emit(f, 4, f.ofLag(l.Records))
+					if lag, ok := f.ofLag(l); ok {
+						v.emit(f, 4, lag)
+					}
 				}
 			}
 		case f.ofAgent != nil:

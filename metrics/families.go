@@ -6,6 +6,7 @@ import (
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/lookup"
+	"github.com/velo-engine/velo/record"
 )
 
 // A Kind is how the values of a family behave.
@@ -46,7 +47,7 @@ type Family struct {
 	ofPlan      func(p *engine.PlanStats, i int) (v float64, ok bool)
 	ofReader    func(r *engine.ReaderStats, i int) (v float64, ok bool)
 	ofFlow      func(f *flow, i int) (v float64, ok bool)
-	ofLag       func(records uint64) float64
+	ofLag       func(l *record.Lag) (v float64, ok bool)
 	ofPartition func(p *engine.PartitionStats, i int) (v float64, ok bool)
 	ofAgent     func(a *agent, i int) (v float64, ok bool)
 	ofRunner    func(r *engine.RunnerStats, i int) (v float64, ok bool)
@@ -353,7 +354,12 @@ var readerFamilies = []Family{
 	{
 		Name: "velo_lag_records", Labels: ofLag,
 		Help:  "How many records wait to be read, if the source can tell.",
-		ofLag: func(records uint64) float64 { return float64(records) },
+		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Records), !l.InBytes },
+	},
+	{
+		Name: "velo_lag_bytes", Unit: "bytes", Labels: ofLag,
+		Help:  "How many bytes wait to be read, of sources that count those: files.",
+		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Bytes), l.InBytes },
 	},
 	{
 		Name: "velo_reader_dropped_records", Kind: Counter, Labels: ofReader,

@@ -70,7 +70,7 @@ func statsOf(readers, partitions, plans int) engine.Stats {
 	for r := range readers {
 		split := fmt.Sprintf("trades/%d", r)
 		s.Readers = append(s.Readers, engine.ReaderStats{
-			Name: "kafka " + split, Dropped: 1, Retries: 2, Lag: []record.Lag{{Split: split, Records: 7}},
+			Name: "kafka " + split, Dropped: 1, Retries: 2, Lag: []record.Lag{{Split: split, Records: 7}, {Split: "file", Bytes: 9, InBytes: true}},
 			Counters: s.Plans[0].Readers[r], Watermark: s.Plans[0].Watermarks[r],
 		})
 		a := engine.AgentStats{Name: fmt.Sprintf("reader/%d", r), Busy: time.Second, Starved: 3}

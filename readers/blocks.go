@@ -136,13 +136,20 @@ func (f *lineFile) Size() int64 { return f.size }
 func (f *lineFile) deal(n int, reader func(blockReader) record.Reader) []record.Reader {
 	rs := make([]record.Reader, n)
 	for i := range rs {
-		rs[i] = reader(blockReader{file: f, block: int64(i), step: int64(n)})
+		rs[i] = reader(blockReader{file: f, block: int64(i), step: int64(n), waits: f.share(i, n)})
 	}
 	f.open.Store(int64(n))
 	if n == 0 {
 		f.file.Close()
 	}
 	return rs
+}
+
+// share is how many bytes the blocks of one of n readers have.
+func (f *lineFile) share(i, n int) *atomic.Int64 {
+	r := blockReader{file: f, block: int64(i), step: int64(n), waits: new(atomic.Int64)}
+	r.measure()
+	return r.waits
 }
 
 // readAt fills b from offset on. It is an error if the file has become shorter: what was read
@@ -166,6 +173,8 @@ type blockReader struct {
 	step   int64
 	gaps   []gap // blocks to be read first, after a restart
 	parser parser
+	// waits is how many bytes the blocks have that are to be read. Statistic.
+	waits  *atomic.Int64
 	memory []byte // what the buffer of a block lies in
 
 	// The next fields are used if the engine keeps its state: see resume.go. split is empty
@@ -255,6 +264,7 @@ func (r *blockReader) Line(offset int64) (int64, error) { return r.file.lines.li
 // io.EOF if there is none.
 func (r *blockReader) load() error {
 	block, begun, err := r.nextBlock()
+	r.measure()
 	if err != nil {
 		return err
 	}
@@ -283,6 +293,26 @@ func (r *blockReader) load() error {
 		r.parser.begin()
 	}
 	return nil
+}
+
+// measure notes how many bytes the blocks have that are to be read.
+func (r *blockReader) measure() {
+	f := r.file
+	waits := int64(len(r.gaps)) * f.blockBytes
+	if blocks := f.blocks(); r.block < blocks {
+		mine := (blocks - r.block + r.step - 1) / r.step
+		waits += mine * f.blockBytes
+		if (blocks-1-r.block)%r.step == 0 { // the last one, which is shorter, is one of them
+			waits -= f.start + blocks*f.blockBytes - f.size
+		}
+	}
+	r.waits.Store(waits)
+}
+
+// Lag says how many bytes the blocks of this reader have that it has not begun with. Any goroutine
+// may call it.
+func (r *blockReader) Lag() []record.Lag {
+	return []record.Lag{{Split: r.String(), Bytes: uint64(max(r.waits.Load(), 0)), InBytes: true}}
 }
 
 // findLines finds the records of a block if every newline ends a record.

@@ -459,6 +459,11 @@ func (f *Feed[T]) Stats() FeedStats {
 	return s
 }
 
+// Lag says how many records wait in the lanes.
+func (f *Feed[T]) Lag() []record.Lag {
+	return []record.Lag{{Split: f.String(), Records: f.Stats().Pending}}
+}
+
 // A Lane carries the records of one goroutine into a feed, in order. Only one goroutine at a time
 // may use it.
 type Lane[T any] struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/internal/filekind"
+	"github.com/velo-engine/velo/record"
 )
 
 const (
@@ -170,6 +171,8 @@ type followed struct {
 
 	// trouble is what Stream.Trouble returns.
 	trouble atomic.Pointer[error]
+	// waits is how many bytes have not been read, as of the last look. Statistic.
+	waits atomic.Int64
 }
 
 // The states of a followed file of a FollowSet. The reader sets lifeEmpty when it has no file; then
@@ -208,6 +211,7 @@ func (f *followed) Read(b []byte) (int, error) {
 		f.look(now)
 	}
 	n, err := f.read(b, now)
+	f.waits.Store(max(f.waits.Load()-int64(n), 0)) // until the next look
 	f.dry = n == 0 && err == nil
 	return n, err
 }
@@ -322,6 +326,7 @@ func (f *followed) turnTo(g *growing) error {
 // look opens the file that has the name, unless it is open already.
 func (f *followed) look(now time.Time) {
 	f.looked = now
+	defer f.measure()
 	if len(f.files) >= MaxRotatedFiles {
 		return // one has to be closed first
 	}
@@ -333,6 +338,18 @@ func (f *followed) look(now time.Time) {
 	if old := f.trouble.Load(); old == nil || (*old).Error() != err.Error() {
 		f.trouble.Store(&err)
 	}
+}
+
+// measure notes how much of the files has not been read.
+func (f *followed) measure() {
+	waits := int64(0)
+	for _, g := range f.files {
+		info, err := g.file.Stat()
+		if err == nil {
+			waits += max(info.Size()-g.offset, 0)
+		}
+	}
+	f.waits.Store(waits)
 }
 
 // open is look, and says why there is nothing to open. It checks the mode before opening, because
@@ -406,6 +423,12 @@ func (r *FollowedFile) Trouble() error {
 		return *p
 	}
 	return nil
+}
+
+// Lag says how many bytes of the file, and of those that had its name before, have not been read,
+// as of the last look. Any goroutine may call it.
+func (r *FollowedFile) Lag() []record.Lag {
+	return []record.Lag{{Split: r.String(), Bytes: uint64(r.followed.waits.Load()), InBytes: true}}
 }
 
 // ClosedEarly is how many files were closed early because MaxRotatedFiles of one name were open.

@@ -228,6 +228,7 @@ func (r *blockReader) takeUp(saved []filePosition) {
 		}
 	}
 	r.block = rest + number
+	r.measure()
 	if r.quoteStart == nil {
 		return
 	}

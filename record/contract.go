@@ -145,7 +145,9 @@ type LineCounter interface {
 // A Lag is what waits to be read of one split.
 type Lag struct {
 	Split   string // as in SetPosition, such as a partition of a topic
-	Records uint64
+	Records uint64 // how many records wait; 0 if the source counts bytes
+	Bytes   uint64 // how many bytes wait, if it counts those
+	InBytes bool   // the source counts bytes
 }
 
 // A Lagging is a Reader that knows how much waits to be read. The engine asks when its Stats are

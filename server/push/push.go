@@ -357,6 +357,17 @@ func (r *Reader) Notify(wake func()) {
 	r.wake = wake
 }
 
+// Lag says how many records have been pushed that the engine has not taken.
+func (r *Reader) Lag() []record.Lag {
+	r.source.mu.Lock()
+	defer r.source.mu.Unlock()
+	waits := 0
+	for _, it := range r.queue {
+		waits += it.batch.Len() + len(it.batch.Rejects())
+	}
+	return []record.Lag{{Split: r.String(), Records: uint64(waits)}}
+}
+
 // AnnouncesAll says that the engine is woken for each push, and for the end.
 func (r *Reader) AnnouncesAll() {}
 

@@ -211,7 +211,11 @@ func TestBackPressure(t *testing.T) {
 		_, err := s.Push(t.Context(), Request{Producer: "", First: 0, Lines: [][]byte{line}})
 		done <- err
 	}()
+	before := r.Lag()[0]
 	must(t, r.Poll(record.NewBatch(s.schema, record.DefaultRows)))
 	must(t, <-done)
+	if after := r.Lag()[0]; before.Records == 0 || before.Split != r.String() || after.Records != before.Records {
+		t.Errorf("%+v wait, and %+v after one was taken and one was pushed", before, after)
+	}
 	must(t, r.Close())
 }

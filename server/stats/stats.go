@@ -115,10 +115,11 @@ type Reader struct {
 	Lag     []Lag  `json:"lag,omitempty"`
 }
 
-// A Lag is what waits to be read of a split.
+// A Lag is what waits to be read of a split: records, or bytes if the source counts those.
 type Lag struct {
-	Split   string `json:"split"`
-	Records uint64 `json:"records"`
+	Split   string  `json:"split"`
+	Records uint64  `json:"records"`
+	Bytes   *uint64 `json:"bytes,omitempty"`
 }
 
 // An Agent is what a reader's router or a partition did lately, as parts of the time.
@@ -128,6 +129,8 @@ type Agent struct {
 	Busy    float64            `json:"busy"`
 	Stalls  map[string]float64 `json:"stalls,omitempty"` // by cause; those that are not 0
 	Starved uint64             `json:"starved,omitempty"`
+	// Functions are the user's functions that are slow, in words; empty if none is.
+	Functions string `json:"functions,omitempty"`
 }
 
 // A Runner is a thread.
@@ -247,7 +250,11 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 			Retries: r.Retries,
 		}
 		for _, l := range r.Lag {
-			one.Lag = append(one.Lag, Lag{l.Split, l.Records})
+			waits := Lag{Split: l.Split, Records: l.Records}
+			if l.InBytes {
+				waits.Bytes = &l.Bytes
+			}
+			one.Lag = append(one.Lag, waits)
 		}
 		e.Readers = append(e.Readers, one)
 	}
@@ -301,7 +308,9 @@ func recordsOf(c result.Counters) Records {
 // agentOf says what an agent did since earlier.
 func agentOf(now, earlier *engine.Stats, i int) Agent {
 	a := &now.Agents[i]
-	one := Agent{Name: a.Name, Runner: a.Runner, Starved: a.Starved, Stalls: map[string]float64{}}
+	one := Agent{
+		Name: a.Name, Runner: a.Runner, Starved: a.Starved, Stalls: map[string]float64{}, Functions: a.Functions,
+	}
 	var then engine.AgentStats
 	k := slices.IndexFunc(earlier.Agents, func(x engine.AgentStats) bool { return x.Name == a.Name })
 	if k >= 0 {

@@ -23,11 +23,12 @@ func at(seconds int) engine.Stats {
 	s := engine.Stats{
 		Elapsed: d, Windowed: true,
 		Readers: []engine.ReaderStats{
-			{Name: "t/0", Counters: counters, Lag: []record.Lag{{Split: "t/0", Records: 5}}}, {Name: "t/1"},
+			{Name: "t/0", Counters: counters, Lag: []record.Lag{{Split: "t/0", Records: 5}}},
+			{Name: "t/1", Lag: []record.Lag{{Split: "f", Bytes: 9, InBytes: true}}},
 		},
 		Runners: []engine.RunnerStats{{CPU: 3, CPUTime: d}, {CPU: -1, PinError: "refused"}},
 		Agents: []engine.AgentStats{
-			{Name: "reader/0", Busy: d / 4},
+			{Name: "reader/0", Busy: d / 4, Functions: "slow(bigint)"},
 			{Name: "partition/0", Runner: 1, Busy: d * 9 / 10},
 		},
 		Plans: []engine.PlanStats{{
@@ -78,6 +79,7 @@ func TestSampler(t *testing.T) {
 	}
 	for _, want := range []string{
 		`"bottleneck":{"limit":"partition","agent":"partition/0","share":0.9`, `"lag":[{"split":"t/0","records":5}]`,
+		`"lag":[{"split":"f","records":0,"bytes":9}]`, `"functions":"slow(bigint)"`,
 		`"saves":[{"at":"2026-03-02T09:30:00Z","generation":2,"seconds":1,`, `"error":"full"}]`,
 		`"tables":[{"name":"symbols","rows":3,"bytes":0,"loaded":"2026-03-02T09:30:00Z","lookups":9,"misses":1,"samples":["'XYZ'"]}]`,
 		`"pin_error":"refused"`, `"watermarks":[{"at":"2026-03-02T09:31:00Z"}`,

@@ -23,7 +23,7 @@ function totalsOf(engines) {
       for (const k of ['filtered', 'late', 'quarantined', 'shed']) t[k] += p.records[k];
       t.written += p.output_rows; t.groups += p.groups; t.state += p.state_bytes;
     }
-    for (const r of e.readers) for (const l of r.lag || []) t.lag = (t.lag || 0) + l.records;
+    for (const r of e.readers) for (const l of r.lag || []) if (l.bytes === undefined) t.lag = (t.lag || 0) + l.records;
   }
   return t;
 }
@@ -193,6 +193,12 @@ function tablesCard(e, now) {
     t.samples ? h('p', { class: 'small soft' }, 'not found: ' + t.samples.join(', ')) : null, t.error ? h('p', { class: 'bad small' }, t.error) : null]));
 }
 
+// waiting is what waits to be read of a reader: records, or bytes of files.
+function waiting(lag) {
+  if (!lag) return '–';
+  return lag.some(l => l.bytes !== undefined) ? bytes(lag.reduce((n, l) => n + (l.bytes || 0), 0)) : count(lag.reduce((n, l) => n + l.records, 0));
+}
+
 // readersCard has a line for each reader. The one that holds windows back is marked.
 function readersCard(e, now) {
   const p = e.plans.find(p => p.windowed) || { watermarks: [] };
@@ -202,7 +208,7 @@ function readersCard(e, now) {
     const w = (p.watermarks || [])[i] || {}, held = p.holds === i;
     const after = marks[i] === undefined || marks[i] === null ? null : (most - marks[i]) / 1000;
     return h('tr', { class: held ? 'held' : '' }, h('td', {}, r.name, r.error ? h('div', { class: 'bad small' }, r.error) : null), h('td', {}, r.state), h('td', { class: 'n' }, count(r.read)),
-      h('td', { class: 'n' }, r.lag ? count(r.lag.reduce((n, l) => n + l.records, 0)) : '–'),
+      h('td', { class: 'n' }, waiting(r.lag)),
       p.windowed ? [h('td', { class: 'w' }, w.idle ? 'idle' : clock(w.at)), h('td', { class: 'n' }, after === null ? '–' : after > 0 ? span(after) : 'first'), h('td', { class: 'w' }, held ? 'holds windows back' : '')] : null);
   });
   return h('section', { class: 'card wide' }, h('h2', {}, p.windowed ? 'Readers and event time' : 'Readers'), h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Readers' }, h('table', {},
@@ -223,7 +229,7 @@ function threadsCard(e) {
       const waits = Object.entries(a.stalls || {}).sort((x, y) => y[1] - x[1]);
       const run = e.runners[a.runner] || {};
       const first = waits.find(([c, part]) => part >= 0.02);
-      return h('tr', {}, h('td', { class: 'w' }, a.name), h('td', {}, run.cpu >= 0 ? run.cpu : 'any'), h('td', { class: 'n' }, percent(a.busy)),
+      return h('tr', {}, h('td', { class: 'w' }, a.name, a.functions ? h('div', { class: 'warn small' }, 'slow functions: ' + a.functions) : null), h('td', {}, run.cpu >= 0 ? run.cpu : 'any'), h('td', { class: 'n' }, percent(a.busy)),
         h('td', {}, meter([[a.busy, 'var(--busy)', 'busy ' + percent(a.busy)], ...waits.filter(([c]) => causeColors[c]).map(([c, part]) => [part, causeColors[c], causeTexts[c] + ' ' + percent(part)])], a.name)),
         h('td', { class: 'soft w' }, first ? (causeTexts[first[0]] || first[0]) + ' ' + percent(first[1]) : ''));
     })))), e.runners.some(r => r.pin_error) ? h('p', { class: 'warn small' }, 'Not pinned: ' + e.runners.find(r => r.pin_error).pin_error) : null);
