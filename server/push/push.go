@@ -147,8 +147,8 @@ type Request struct {
 	// Producer is the name of who pushes; "" has no numbers. First is the number of the first line.
 	Producer string
 	First    uint64
-	// Lines are objects of JSON, or with CSV records of that. Fields has the column of each field of
-	// those; nil is their order. See SplitCSV and Source.Fields.
+	// Lines are objects of JSON, or with CSV records of that. Fields has the column of each field
+	// of those; nil is their order. See SplitCSV and Source.Fields.
 	Lines  [][]byte
 	CSV    bool
 	Fields []int
