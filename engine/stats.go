@@ -208,6 +208,15 @@ type Stats struct {
 	Agents     []AgentStats // in the order of the runners
 }
 
+// State reads the counters of the state alone, which costs less than Stats. They are zero without
+// Config.State.
+func (e *Engine) State() StateStats {
+	if e.keeper == nil {
+		return StateStats{}
+	}
+	return e.keeper.read()
+}
+
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
 	s := Stats{

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +13,6 @@ import (
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/server/job"
-	"github.com/velo-engine/velo/server/push"
 )
 
 const (
@@ -263,126 +261,6 @@ func (s *Server) quarantine(w http.ResponseWriter, r *http.Request) error {
 	newest, all := in.Rejects()
 	newest = newest[max(0, len(newest)-int(limit)):]
 	return writeJSON(w, http.StatusOK, map[string]any{"rejects": append([]Reject{}, newest...), "all": all})
-}
-
-// source finds a source that records are pushed to.
-func (s *Server) source(r *http.Request) (*push.Source, []Engine, error) {
-	name, of := r.PathValue("source"), r.URL.Query().Get("job")
-	var found []Inside
-	known := false
-	for _, j := range s.cfg.Jobs.List() {
-		if of != "" && j.Name != of {
-			continue
-		}
-		for _, o := range j.Objects {
-			known = known || o.Kind == job.KindSource && o.Name == name && o.Connector == "push"
-		}
-		if in, err := s.inside(j.Name); err == nil && in.Push(name) != nil {
-			found = append(found, in)
-		}
-	}
-	switch {
-	case len(found) > 1:
-		return nil, nil, &Error{
-			Status: http.StatusConflict, Code: "ambiguous", Message: fmt.Sprintf("%d jobs have a source %q", len(found),
-				name), Hint: "?job=NAME says which is meant",
-		}
-	case len(found) == 1:
-		return found[0].Push(name), found[0].Engines(), nil
-	case known:
-		return nil, nil, push.ErrNotRead
-	}
-	return nil, nil, &Error{
-		Status: http.StatusNotFound, Code: "no_source", Message: fmt.Sprintf("there is no source %q that records are "+
-			"pushed to", name), Hint: "CREATE SOURCE name (...) WITH (connector = 'push')",
-	}
-}
-
-// pushAnswer says what has become of records.
-type pushAnswer struct {
-	Taken      int          `json:"taken"`
-	Duplicates int          `json:"duplicates"`
-	Rejected   int          `json:"rejected"`
-	Rejects    []pushReject `json:"rejects,omitempty"`
-	Next       uint64       `json:"next,omitempty"`
-}
-
-type pushReject struct {
-	Line   int    `json:"line"`
-	Reason string `json:"reason"`
-}
-
-// The headers of a producer whose records have numbers.
-const (
-	HeaderProducer = "Velo-Producer"
-	HeaderSequence = "Velo-Sequence"
-)
-
-func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
-	f := &flags{r: r}
-	sync, whole := f.bool("sync"), f.bool("atomic")
-	producer, first := r.Header.Get(HeaderProducer), uint64(0)
-	if text := r.Header.Get(HeaderSequence); text != "" || producer != "" {
-		var err error
-		first, err = strconv.ParseUint(text, 10, 63)
-		if err != nil || producer == "" {
-			f.faults = append(f.faults, fmt.Errorf("%s: %s with %s: %q, expected both or none: the name of the "+
-				"producer, and the number of the first record", HeaderSequence, text, HeaderProducer, producer))
-		}
-	}
-	if err := f.err(); err != nil {
-		return err
-	}
-	to, engines, err := s.source(r)
-	if err != nil {
-		return err
-	}
-	body, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
-	var lines [][]byte
-	var numbers []int // of the lines in the body: without numbers, blank lines do not count
-	n := 0
-	for line := range bytes.Lines(body) {
-		n++
-		line = bytes.TrimRight(line, "\r\n")
-		if len(line) > 0 || producer != "" {
-			lines, numbers = append(lines, line), append(numbers, n)
-		}
-	}
-	result, err := to.Push(r.Context(), push.Request{Producer: producer, First: first, Lines: lines, Whole: whole})
-	var rejected *push.RejectError
-	if err != nil && !errors.As(err, &rejected) {
-		return err
-	}
-	if rejected != nil {
-		e := &Error{Status: http.StatusUnprocessableEntity, Code: "rejected", Message: err.Error()}
-		for _, x := range rejected.Result.Rejects {
-			e.Faults = append(e.Faults, Fault{x.Reason, &Position{Line: numbers[x.Line-1]}})
-		}
-		return e
-	}
-	if sync {
-		for _, e := range engines {
-			if err := e.Engine.Sync(r.Context()); err != nil {
-				return err
-			}
-		}
-	}
-	a := pushAnswer{Taken: result.Taken, Duplicates: result.Duplicates, Rejected: result.Rejected, Next: result.Next}
-	for _, x := range result.Rejects {
-		a.Rejects = append(a.Rejects, pushReject{numbers[x.Line-1], x.Reason})
-	}
-	return writeJSON(w, http.StatusOK, a)
-}
-
-func (s *Server) producer(w http.ResponseWriter, r *http.Request) error {
-	from, _, err := s.source(r)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, map[string]uint64{"next": from.Next(r.PathValue("producer"))})
 }
 
 // Command carries out SHOW, ALTER JOB and DROP JOB, and returns the rows of SHOW. The role is what

@@ -237,3 +237,41 @@ func (l *life) check(i int, desired map[string]bool) {
 		l.t.Errorf("job %d has %v records in its other view, by its numbers it has %d", i, sum, n)
 	}
 }
+
+// Goal: an answer with durable says that a generation has the records: they are there after kill
+// -9. Method: a process is killed as soon as it has answered, again and again.
+func TestPushDurable(t *testing.T) {
+	dir := t.TempDir()
+	l := begin(t, dir)
+	if status, a := l.ask("PUT", "/v1/jobs/j?wait=30s", pushedView); status != 201 {
+		t.Fatalf("%d, %v", status, a)
+	}
+	for i := 1; i <= 6; i++ {
+		status, a := 0, map[string]any(nil)
+		for begun := time.Now(); status != 200 && time.Since(begun) < time.Minute; time.Sleep(10 * time.Millisecond) {
+			status, a = l.ask("POST", "/v1/sources/o/records?durable=true", fmt.Sprintf(`{"k":"a","n":%d}`, i))
+		}
+		if status != 200 || a["durable"] != true {
+			t.Fatalf("%d, %v", status, a)
+		}
+		l.kill()
+		l = begin(t, dir)
+		want := fmt.Sprintf("map[c:%d k:a s:%d]", i, i*(i+1)/2)
+		got := ""
+		for begun := time.Now(); got != want && time.Since(begun) < time.Minute; time.Sleep(10 * time.Millisecond) {
+			if status, a = l.ask("GET", "/v1/views/v", ""); status == 200 {
+				rows, _ := a["rows"].([]any)
+				if got = ""; len(rows) == 1 {
+					got = fmt.Sprint(rows[0])
+				}
+				if got != want {
+					break
+				}
+			}
+		}
+		if got != want {
+			t.Fatalf("after %d kills: %v, expected %s", i, a, want)
+		}
+	}
+	l.kill()
+}

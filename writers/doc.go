@@ -3,8 +3,8 @@
 //
 //	CSV, NDJSON   to any io.Writer
 //	Table         the same, aligned, for a terminal; kept until Close
-//	File          CSV, NDJSON, or a format of one's own, in files that get their names only when they
-//	              are complete; rotated by size and time
+//	File          CSV, NDJSON, or a format of one's own, in files that get their names only when
+//	              they are complete; rotated by size and time
 //	Func          a function
 //
 // A writer is used by one goroutine. Values are written so that they can be read back: timestamps

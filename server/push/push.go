@@ -1,5 +1,5 @@
-// Package push has sources whose records are pushed: a client sends lines of JSON, and learns which
-// of them are records.
+// Package push has sources whose records are pushed: a client sends lines of JSON, or records of
+// CSV, and learns which of them are records.
 //
 // A Source is read by one Reader for each query over it. Push parses the lines on the goroutine of
 // the caller, and waits while the queries have not taken what was pushed before (QueueBytes).
@@ -98,6 +98,9 @@ func New(name string, schema *record.Schema, cfg readers.NDJSONConfig) (*Source,
 	return &Source{name: name, schema: schema, cfg: cfg, moved: make(chan struct{})}, nil
 }
 
+// Name is the name of the source.
+func (s *Source) Name() string { return s.name }
+
 // Reader makes a reader, for one engine.
 func (s *Source) Reader() *Reader {
 	r := &Reader{source: s, anew: true, next: map[string]uint64{}}
@@ -144,8 +147,11 @@ type Request struct {
 	// Producer is the name of who pushes; "" has no numbers. First is the number of the first line.
 	Producer string
 	First    uint64
-	// Lines are objects of JSON.
-	Lines [][]byte
+	// Lines are objects of JSON, or with CSV records of that. Fields has the column of each field
+	// of those; nil is their order. See SplitCSV and Source.Fields.
+	Lines  [][]byte
+	CSV    bool
+	Fields []int
 	// Whole takes nothing if a line is no record.
 	Whole bool
 }
@@ -177,7 +183,7 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 	s.mu.Lock()
 	skip := s.duplicates(producer, first, len(lines))
 	s.mu.Unlock()
-	parsed, result, err := s.parse(lines, skip)
+	parsed, result, err := s.parse(&q, skip)
 	if err != nil {
 		return Result{}, err
 	}
@@ -211,7 +217,7 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 			}
 			continue
 		}
-		result, err = s.enqueue(open, producer, first, lines, size, skip, parsed, result)
+		result, err = s.enqueue(open, &q, size, skip, parsed, result)
 		s.mu.Unlock()
 		for _, r := range open {
 			r.ring()
@@ -233,8 +239,9 @@ func (s *Source) duplicates(producer string, first uint64, n int) int {
 
 // enqueue gives the lines to all readers. s.mu is held, and there is room.
 func (s *Source) enqueue(
-	open []*Reader, producer string, first uint64, lines [][]byte, size, skip int, parsed []part, result Result,
+	open []*Reader, q *Request, size, skip int, parsed []part, result Result,
 ) (Result, error) {
+	producer, first, lines := q.Producer, q.First, q.Lines
 	type share struct {
 		of     *Reader
 		parsed []part
@@ -248,7 +255,7 @@ func (s *Source) enqueue(
 		}
 		if lacks != skip { // it was restored at another place than others
 			var err error
-			own.parsed, _, err = s.parse(lines, lacks)
+			own.parsed, _, err = s.parse(q, lacks)
 			if err != nil {
 				return Result{}, err
 			}
@@ -279,13 +286,13 @@ func (s *Source) enqueue(
 }
 
 // parse makes batches of lines, and leaves out the first skip of them.
-func (s *Source) parse(lines [][]byte, skip int) (all []part, result Result, err error) {
-	m, err := readers.NewNDJSONMessages(s.cfg)
+func (s *Source) parse(q *Request, skip int) (all []part, result Result, err error) {
+	m, err := s.messages(q)
 	if err != nil {
 		return nil, result, err
 	}
 	result.Duplicates = skip
-	for _, l := range lines[skip:] {
+	for _, l := range q.Lines[skip:] {
 		m.Add(l)
 	}
 	for at := skip; m.Len() > 0; {
