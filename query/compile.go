@@ -235,6 +235,7 @@ func (c *compiler) compile(g Catalog) {
 	if !c.names(g) {
 		return
 	}
+	c.distinctOn()
 	c.aliases()
 	c.rewrite()
 	c.namedWindows()

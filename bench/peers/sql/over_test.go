@@ -81,3 +81,23 @@ func overQuery(one func(...string) string, grouped bool) string {
 func hasFrame(window string) bool {
 	return strings.Contains(window, "PRECEDING") || strings.Contains(window, "FOLLOWING") || strings.Contains(window, "CURRENT ROW")
 }
+
+// Goal: DISTINCT ON keeps the rows that PostgreSQL keeps, of records and of groups, with NULLs among
+// what it is on. Method: random queries over random tables, in an order without ties.
+func TestDistinctOn(t *testing.T) {
+	randomQueries(t, 150, 19, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
+		one := func(of ...string) string { return of[rng.IntN(len(of))] }
+		desc := func() string { return one("", " DESC", " NULLS FIRST", " DESC NULLS LAST") }
+		a, b := one("b", "i % 3", "s", "date_trunc('day', ts)"), one("j % 4", "left(s, 1)", "d")
+		if rng.IntN(4) == 0 {
+			return "SELECT DISTINCT ON (" + one("x", "1", a) + ") " + a + " AS x, j % 5 AS y, sum(j) AS z FROM t GROUP BY 1, 2 " +
+				"ORDER BY x" + desc() + ", sum(j)" + desc() + ", y" + one("", " LIMIT 2")
+		}
+		on, order := a, a+desc()
+		if rng.IntN(2) == 0 {
+			on, order = a+", "+b, b+desc()+", "+a+desc()
+		}
+		return "SELECT DISTINCT ON (" + on + ") n, " + a + " AS x, " + b + " AS y, f FROM t" +
+			one("", " WHERE i > 0") + " ORDER BY " + order + ", " + one("", "i, ", "f DESC, ") + "n" + desc()
+	})
+}

@@ -33,7 +33,8 @@ type statementNode struct {
 
 type selectNode struct {
 	Pos      lexer.Position
-	Distinct bool         `parser:"'SELECT' ( @'DISTINCT' | 'ALL' )?"`
+	Distinct bool         `parser:"'SELECT' ( @'DISTINCT'"`
+	On       *onNode      `parser:"  @@? | 'ALL' )?"`
 	Items    []itemNode   `parser:"@@ ( ',' @@ )*"`
 	From     *tableNode   `parser:"( 'FROM' @@ )?"`
 	Where    *exprNode    `parser:"( 'WHERE' @@ )?"`
@@ -124,6 +125,7 @@ type (
 	exprNode       struct{ Expr }
 	queryNode      struct{ *Select }
 	groupNode      struct{ Expr }
+	onNode         struct{ list []Expr }
 	windowsNode    struct{ list []NamedWindow }
 	fetchNode      struct{ Count }
 	itemNode       struct{ Item }
@@ -152,6 +154,18 @@ func (n *exprNode) Parse(lex *lexer.PeekingLexer) error {
 
 func (n *groupNode) Parse(lex *lexer.PeekingLexer) error {
 	return run(lex, func(p *parser) { n.Expr = p.grouping(true) })
+}
+
+// Parse parses what follows DISTINCT: ON (a, b).
+func (n *onNode) Parse(lex *lexer.PeekingLexer) error {
+	ahead := *lex
+	if on := ahead.Next().Value; on != "ON" || ahead.Peek().Value != "(" {
+		return participle.NextMatch
+	}
+	return run(lex, func(p *parser) {
+		p.next()
+		p.parenthesised(func() { n.list = p.list() })
+	})
 }
 
 func (n *windowsNode) Parse(lex *lexer.PeekingLexer) error {
@@ -299,10 +313,6 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 // item parses one item of a SELECT.
 func (p *parser) item() Item {
 	i := Item{Pos: p.pos()}
-	if p.is("ON", "(") {
-		fail(i.Pos, "DISTINCT ON is not supported: group by those columns, and write first(x, at) or last(x, at) "+
-			"for the others")
-	}
 	if p.accept("*") {
 		i.Star = true
 		return i
@@ -359,6 +369,9 @@ func (n *selectNode) tree() (*Select, *failure) {
 	}
 	if n.From != nil {
 		s.From = n.From.Table
+	}
+	if n.On != nil {
+		s.DistinctOn = n.On.list
 	}
 	if n.Windows != nil {
 		s.Windows = n.Windows.list

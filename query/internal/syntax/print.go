@@ -88,6 +88,11 @@ func (s *Select) print(p *printer) {
 	}
 	p.WriteString("SELECT ")
 	p.when(s.Distinct, "DISTINCT ")
+	if s.DistinctOn != nil {
+		p.WriteString("ON (")
+		p.exprs(s.DistinctOn)
+		p.WriteString(") ")
+	}
 	list(p, s.Items)
 	if s.From.Name != "" || s.From.Query != nil || s.From.Rows != nil {
 		p.WriteString(" FROM ")

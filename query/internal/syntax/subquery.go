@@ -111,6 +111,9 @@ func (s *Select) Clone() *Select {
 	return clone(reflect.ValueOf(s)).Interface().(*Select)
 }
 
+// CloneExpr is a copy that shares nothing with the expression.
+func CloneExpr(e Expr) Expr { return clone(reflect.ValueOf(&e)).Elem().Interface().(Expr) }
+
 // clone is a copy of a value of a tree.
 func clone(v reflect.Value) reflect.Value {
 	to := reflect.New(v.Type()).Elem()

@@ -47,10 +47,12 @@ type Select struct {
 	// Limit, Offset and Emit besides it, of the whole.
 	Set      *SetOperation
 	Distinct bool
-	Items    []Item // at least one
-	From     Table
-	Where    Expr // nil if there is none, as in all that follow
-	GroupBy  []Expr
+	// DistinctOn are the expressions of DISTINCT ON: the first row of each of their values is kept.
+	DistinctOn []Expr
+	Items      []Item // at least one
+	From       Table
+	Where      Expr // nil if there is none, as in all that follow
+	GroupBy    []Expr
 	// GroupAll is GROUP BY ALL: by all items that have no aggregate.
 	GroupAll bool
 	Having   Expr

@@ -91,6 +91,9 @@ func Walk(e Expr, do func(Expr)) {
 // Clauses are where the expressions of a query lie: SELECT, WHERE, GROUP BY, HAVING, QUALIFY, ORDER
 // BY and WINDOW.
 func Clauses(q *Select) (all []*Expr) {
+	for i := range q.DistinctOn {
+		all = append(all, &q.DistinctOn[i])
+	}
 	for i := range q.Items {
 		all = append(all, &q.Items[i].Expr)
 	}
