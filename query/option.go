@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/secret"
 	"github.com/velo-engine/velo/query/internal/syntax"
 )
 
@@ -46,11 +47,29 @@ func (o *Options) Errorf(name, format string, args ...any) error {
 	if !ok {
 		pos = o.of
 	}
-	if env, ok := o.secret[name]; ok {
-		return syntax.ErrorAt(o.text, pos, "%s", strings.ReplaceAll(fmt.Sprintf(format, args...), o.Text(name),
-			"env('"+env+"')"))
+	return syntax.ErrorAt(o.text, pos, "%s", o.redacted(name, fmt.Sprintf(format, args...)))
+}
+
+// leastSecret is how many bytes the value of another option has at least to be hidden in a message:
+// shorter ones are parts of words.
+const leastSecret = 4
+
+// redacted is a message about an option without the values of options that are secrets, have one,
+// or come from the environment.
+func (o *Options) redacted(about, message string) string {
+	var values []string
+	for _, name := range sortedKeys(o.places) {
+		v := o.Text(name)
+		env, ok := o.secret[name]
+		switch {
+		case v == "" || name != about && len(v) < leastSecret:
+		case ok:
+			message = strings.ReplaceAll(message, v, "env('"+env+"')")
+		case secret.Named(name) || secret.In(v):
+			values = append(values, v)
+		}
 	}
-	return syntax.ErrorAt(o.text, pos, format, args...)
+	return secret.Redact(message, values...)
 }
 
 // Place adds the places of the options to an error of a connector: see connect.OptionError. An
@@ -154,7 +173,7 @@ func (j *jobCompiler) option(o *Options, what string, spec *connect.Option) {
 	if choice := new(connect.ChoiceError); errors.As(err, &choice) {
 		of.Err = fmt.Errorf("%q%s", choice.Text, nearest(choice.Text, choice.Values))
 	}
-	j.fault(o.places[spec.Name], "%v", of)
+	j.fault(o.places[spec.Name], "%s", o.redacted(spec.Name, of.Error()))
 }
 
 func sortedKeys[V any](m map[string]V) (keys []string) {

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"path"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -243,7 +245,8 @@ func (s *Server) other(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
 		ask := &http.Request{Method: method, URL: r.URL, Host: r.Host}
-		if _, pattern := s.mux.Handler(ask); pattern != "/" {
+		_, pattern := s.mux.Handler(ask)
+		if pattern != "/" && (!strings.HasSuffix(pattern, "/{action}") || actions[path.Base(r.URL.Path)] != nil) {
 			allowed = append(allowed, method)
 		}
 	}
@@ -303,8 +306,31 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
-	_, err := w.Write(openAPI)
+	text, err := describe(s.cfg.Access != nil)
+	if err == nil {
+		_, err = w.Write(text)
+	}
 	return err
+}
+
+// describe is the description of a server with tokens, or of one that asks for none.
+func describe(tokens bool) ([]byte, error) {
+	if tokens {
+		return openAPI, nil
+	}
+	var doc map[string]any
+	if err := json.Unmarshal(openAPI, &doc); err != nil {
+		return nil, err
+	}
+	paths, _ := doc["paths"].(map[string]any)
+	for _, p := range paths {
+		methods, _ := p.(map[string]any)
+		for _, m := range methods {
+			operation, _ := m.(map[string]any)
+			delete(operation, "security")
+		}
+	}
+	return json.MarshalIndent(doc, "", " ")
 }
 
 // plain makes a route of a handler.

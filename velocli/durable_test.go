@@ -52,7 +52,7 @@ func TestStateAgain(t *testing.T) {
 			}
 		}
 	}
-	out, errs, status := velo(t, "", "run", "more.sql", "--state=more")
+	out, errs, status := velo(t, "", "run", "more.sql", "--state=more", "--partitions=1")
 	if status != 0 || out != "window_start,n\n2024-01-01T00:00:00Z,2\n2024-01-01T00:01:00Z,1\n" {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
@@ -70,7 +70,7 @@ func TestStateAgain(t *testing.T) {
 	if all, err := filepath.Glob("*/*/LOCK"); err != nil || len(all) != 2 {
 		t.Errorf("%q, %v; expected a folder for each source", all, err)
 	}
-	out, errs, status = velo(t, "", "run", "more.sql", "--state=more")
+	out, errs, status = velo(t, "", "run", "more.sql", "--state=more", "--partitions=1")
 	if status != 0 || strings.Contains(out, "2024") {
 		t.Errorf("the windows again: status %d\n%s%s", status, out, errs)
 	}
@@ -82,7 +82,7 @@ func TestStateAgain(t *testing.T) {
 		want(t, "all.csv", "symbol,s\nA,10\nA,40\n")
 		want(t, "nothing.csv", "symbol\n")
 		want(t, "none.csv", "window_start,n\n")
-		if _, errs, status = velo(t, "", "run", "more.sql", "--state=more"); status != 0 {
+		if _, errs, status = velo(t, "", "run", "more.sql", "--state=more", "--partitions=1"); status != 0 {
 			t.Error(status, errs)
 		}
 	}

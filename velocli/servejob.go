@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/secret"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/server"
@@ -96,7 +96,7 @@ func (p *program) faults() error {
 	}
 	for _, o := range all {
 		for _, name := range o.Literals() {
-			if isSecret(name) || hasPassword(o.Text(name)) {
+			if secret.Named(name) || secret.In(o.Text(name)) {
 				faults = append(faults, o.Errorf(name, "a secret in the text of a job is shown to everybody who may "+
 					"read the job: %s = env('NAME') takes it from the environment", name))
 			}
@@ -117,34 +117,6 @@ func (p *program) faults() error {
 			n, len(p.job.Outputs)))
 	}
 	return errors.Join(faults...)
-}
-
-// isSecret says whether an option is a secret, by its name.
-func isSecret(name string) bool {
-	if strings.HasSuffix(name, ".file") {
-		return false // its path is none
-	}
-	for _, word := range []string{"password", "passwd", "secret"} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasPassword says whether a text is a URL, or a connection string of PostgreSQL, with a password.
-func hasPassword(text string) bool {
-	u, err := url.Parse(text)
-	if err == nil && u.Scheme != "" {
-		_, set := u.User.Password()
-		return set || u.Query().Has("password")
-	}
-	for _, word := range strings.Fields(strings.ToLower(text)) {
-		if strings.HasPrefix(word, "password=") {
-			return true
-		}
-	}
-	return false
 }
 
 // Objects are the sources, sinks and views of the text.

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/velo-engine/velo/internal/secret"
 )
 
 // Error is a fault in a text, with its place.
@@ -36,15 +38,20 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("query: line %d, column %d: %s\n%s\n%s", e.Line, e.Column, e.Message, line, caret)
 }
 
-// excerpt is the line of the place, shortened, and the line with the caret. A tab stays a tab in
-// both, so that the caret is right however wide a tab is. Characters that cannot be printed are
-// shown as U+FFFD.
+// hiddenBefore is how many bytes before the line of a fault are looked at for the beginning of a
+// secret that ends in the line.
+const hiddenBefore = 4096
+
+// excerpt is the line of the place, shortened and without secrets, and the line with the caret. A
+// tab stays a tab in both, so that the caret is right however wide a tab is. Characters that cannot
+// be printed are shown as U+FFFD.
 func (e *Error) excerpt() (line, caret string) {
 	from, _ := lineOf(e.text, e.Pos)
-	rest := e.text[from:]
-	if n := strings.IndexByte(rest, '\n'); n >= 0 {
-		rest = rest[:n]
+	before, end := max(from-hiddenBefore, 0), len(e.text)
+	if n := strings.IndexByte(e.text[from:], '\n'); n >= 0 {
+		end = from + n
 	}
+	rest := secret.Hide(e.text[before:end])[from-before:]
 	rest = strings.TrimRight(rest, "\r")
 	at := min(int(e.Pos)-from, len(rest))
 
