@@ -385,10 +385,10 @@ func TestUserFunctionRefused(t *testing.T) {
 		Name: "bin", Row: func(v int64) (int64, error) { return v, nil },
 	}))
 	query.RegisterAggregate(aggregate.Must(aggregate.Spec[userSum, int64, int64]{
-		Name: "product", Add: func(s *userSum, v int64) {}, Merge: func(_, _ *userSum) {},
+		Name: "entropy", Add: func(s *userSum, v int64) {}, Merge: func(_, _ *userSum) {},
 		Result: func(userSum) (int64, bool) { return 0, false },
 	}))
-	p, err := query.Compile(`SELECT bin(key) AS k, product(value) AS p FROM timed GROUP BY bin(key)`, timedSchema)
+	p, err := query.Compile(`SELECT bin(key) AS k, entropy(value) AS p FROM timed GROUP BY bin(key)`, timedSchema)
 	if err != nil || p.Aggregates[0].User == nil {
 		t.Errorf("%v", err)
 	}

@@ -562,14 +562,14 @@ var others = []mutant{
 	{
 		name:   "writers: a batch written twice",
 		breaks: "a batch that was refused is written when it comes again, and before that",
-		file:   "writers/file.go", in: "func (f *File) Write(",
+		file:   "writers/file.go", in: "func (f *File) write(",
 		old: "if p.pending.Truncate(before); before == 0 && p.written == 0 {",
 		new: "if before == 0 && p.written == 0 {",
 		pkg: "writers", run: "TestFileNoSpace|TestFileFaults|TestFilePower",
 	},
 	{
 		name: "writers: one batch too late", breaks: "a file is rotated when it has passed its size",
-		file: "writers/file.go", in: "func (f *File) Write(",
+		file: "writers/file.go", in: "func (f *File) write(",
 		old: "p.size() >= f.cfg.RotateBytes",
 		new: "p.size() > f.cfg.RotateBytes",
 		pkg: "writers", run: "TestFileRotatesAtTheSize",
