@@ -156,7 +156,8 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 			"read, and one " +
 			"of these prints rows as they come: ask for it alone, or have velo run write each to a sink of its own")
 	case len(plans) > 1 && isBinary(c.Format):
-		return fmt.Errorf("--format %s has one result, and there are %d SELECTs: ask for each alone", c.Format, len(plans))
+		return fmt.Errorf("--format %s has one result, and there are %d SELECTs: ask for each alone", c.Format,
+			len(plans))
 	case c.Live && streams:
 		return errors.New("--live shows groups while they are counted; this query prints rows as they come")
 	case c.Live:
