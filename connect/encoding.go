@@ -10,8 +10,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// An Encoding is a form in which rows are printed, and in which a server answers. A program has some
-// of its own besides.
+// An Encoding is a form in which rows are printed, and in which a server answers. A program has
+// some of its own besides.
 type Encoding struct {
 	// MediaType is what clients of HTTP call it.
 	MediaType string
