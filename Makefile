@@ -114,7 +114,7 @@ diff: ## velo's SQL compared with PostgreSQL, DuckDB and SQLite: 20,000 random q
 	cd bench/peers && VELO_DIFF=$${VELO_DIFF:-20000} $(GO) test ./sql -count=1 -v -timeout 30m
 
 # The nested modules of connectors, of the PostgreSQL protocol, of the collector, and of the tests of deploy, which is nothing but tests of files.
-NESTED = connect/kafka connect/parquet connect/postgres connect/cmd/velo pg metrics/prom deploy
+NESTED = connect/arrow connect/kafka connect/parquet connect/postgres connect/cmd/velo pg metrics/prom deploy
 
 .PHONY: nested
 nested: ## format, vet, staticcheck and test the nested modules, and vet them for the other systems

@@ -118,11 +118,12 @@ type Aborter interface {
 
 // A Registry has connectors by their names. The zero Registry has none. Any goroutine may use it.
 type Registry struct {
-	mu      sync.RWMutex
-	sources map[string]Source
-	sinks   map[string]Sink
-	probes  map[string]Probe
-	formats map[string]Format
+	mu        sync.RWMutex
+	sources   map[string]Source
+	sinks     map[string]Sink
+	probes    map[string]Probe
+	formats   map[string]Format
+	encodings map[string]Encoding
 }
 
 // Default is what RegisterSource and RegisterSink add to, and what the program velo has.

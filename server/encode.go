@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/view"
 	"github.com/velo-engine/velo/writers"
@@ -49,6 +50,9 @@ func typeOf(r *http.Request) string {
 		case typeCSV, "text/*":
 			return typeCSV
 		}
+		if _, ok := connect.Default.EncodingOf(t); ok {
+			return t
+		}
 	}
 	return ""
 }
@@ -60,8 +64,17 @@ func acceptable(r *http.Request) error {
 	}
 	return &Error{
 		Status: http.StatusNotAcceptable, Code: "not_acceptable", Message: "Accept: " + r.Header.Get("Accept"),
-		Hint: strings.Join([]string{typeJSON, typeNDJSON, typeCSV}, ", "),
+		Hint: strings.Join(append([]string{typeJSON, typeNDJSON, typeCSV}, codedTypes()...), ", "),
 	}
+}
+
+// codedTypes are the types of encodings that other packages have.
+func codedTypes() (all []string) {
+	for _, name := range connect.Default.Encodings() {
+		e, _ := connect.Default.Encoding(name)
+		all = append(all, e.MediaType)
+	}
+	return all
 }
 
 // encoder writes rows in the type that the client accepts.
@@ -73,6 +86,8 @@ type encoder struct {
 	rows   record.Writer
 	flush  func() error
 	some   bool // there was a row
+	// coded says that the type is one of another package, which has an end (connect.Encoding).
+	coded bool
 }
 
 func newEncoder(w http.ResponseWriter, r *http.Request, schema *record.Schema) (*encoder, error) {
@@ -80,7 +95,10 @@ func newEncoder(w http.ResponseWriter, r *http.Request, schema *record.Schema) (
 		return nil, err
 	}
 	e := &encoder{w: w, schema: schema, typ: typeOf(r)}
-	if e.typ == typeCSV {
+	if c, ok := connect.Default.EncodingOf(e.typ); ok {
+		rows := c.New(&e.buffer, schema)
+		e.rows, e.flush, e.coded = rows, rows.Flush, true
+	} else if e.typ == typeCSV {
 		c := writers.NewCSV(&e.buffer)
 		e.rows, e.flush = c, c.Flush
 	} else {
@@ -100,10 +118,12 @@ func (e *encoder) begin(cut *view.Cut) error {
 		h.Set(HeaderPositions, strings.Trim(fmt.Sprint(cut.Positions), "[]"))
 	}
 	e.w.WriteHeader(http.StatusOK)
-	switch e.typ {
-	case typeCSV: // the column names, also if there is no row
+	switch {
+	case e.coded:
+		return nil
+	case e.typ == typeCSV: // the column names, also if there is no row
 		return e.write(record.NewBatch(e.schema, 1))
-	case typeNDJSON:
+	case e.typ == typeNDJSON:
 		return nil
 	}
 	head := struct {
@@ -168,6 +188,13 @@ func (e *encoder) lines(b *record.Batch) ([][]byte, error) {
 
 // end writes what is after the rows.
 func (e *encoder) end() error {
+	if e.coded {
+		if err := e.rows.Close(); err != nil {
+			return err
+		}
+		_, err := e.buffer.WriteTo(e.w)
+		return err
+	}
 	if e.typ != typeJSON {
 		return nil
 	}

@@ -393,6 +393,11 @@ func newLines(format string, to *terminal, atOnce bool) *lines {
 		w := writers.NewNDJSON(&l.buffer)
 		l.Writer, l.flush = w, w.Flush
 	default:
+		if e, ok := connect.Default.Encoding(format); ok {
+			w := &coded{of: e, to: &l.buffer}
+			l.Writer, l.flush = w, w.Flush
+			return l
+		}
 		w := writers.NewTable(&l.buffer)
 		l.Writer, l.flush = w, func() error { return nil }
 		if atOnce {

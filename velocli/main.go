@@ -96,6 +96,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			"failed; 2 records were set aside; 3 an interrupt came before the end of the input; 80 the command line "+
 			"is not understood; 141 the reader of standard output has closed it."), kong.Vars{
 			"version": version(), "checkpoint": engine.DefaultCheckpointInterval.String(),
+			"formats": printFormats(),
 		},
 		kong.Bind(streams{stdin, stdout, stderr}))
 	if ctx == nil {

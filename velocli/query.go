@@ -21,7 +21,7 @@ import (
 // queryCmd runs a SELECT.
 type queryCmd struct {
 	SQL    string `arg:"" name:"sql" help:"One SELECT, or several with semicolons between them; FROM names a file, a directory, a pattern of files, or stdin."`
-	Format string `help:"How to print the result: ${enum}." enum:"table,csv,ndjson" default:"table"`
+	Format string `help:"How to print the result: ${enum}." enum:"${formats}" default:"table"`
 	sizing
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engine did, to standard error: by source, reader, partition, ring, thread."`
@@ -165,12 +165,18 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 		return errors.New("the results of several SELECTs are printed one after the other when all has been " +
 			"read, and one " +
 			"of these prints rows as they come: ask for it alone, or have velo run write each to a sink of its own")
+	case len(plans) > 1 && isBinary(c.Format):
+		return fmt.Errorf("--format %s has one result, and there are %d SELECTs: ask for each alone", c.Format,
+			len(plans))
 	case c.Live && streams:
 		return errors.New("--live shows groups while they are counted; this query prints rows as they come")
 	case c.Live:
 		if _, _, ok := cli.TerminalSize(std.out); !ok {
 			return errNoTerminal
 		}
+	}
+	if _, _, ok := cli.TerminalSize(std.out); ok && isBinary(c.Format) {
+		return fmt.Errorf("--format %s is not for a terminal: write it to a file, or to a pipe", c.Format)
 	}
 	if stop.start() && streams {
 		return errInterrupted // before anything had come

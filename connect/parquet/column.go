@@ -104,7 +104,7 @@ func (c *column) nextPage() error {
 	switch {
 	case h.Type == format.DictionaryPage && h.DictionaryPageHeader.Valid:
 		d := &h.DictionaryPageHeader.V
-		if c.dict.some || d.NumValues < 0 || d.Encoding != format.Plain && d.Encoding != format.PlainDictionary {
+		if c.dict.some || d.NumValues < 0 || d.Encoding != format.Plain && d.Encoding != plainDictionary {
 			return damaged("it is no dictionary that can be")
 		}
 		text, err := c.unpack.unpack(c.codec, c.dict.memory, body, int(h.UncompressedPageSize))
@@ -199,7 +199,7 @@ func (c *column) values(encoding format.Encoding, text []byte, n int32) error {
 	if err := c.take(n); err != nil {
 		return err
 	}
-	isDict := encoding == format.PlainDictionary || encoding == format.RLEDictionary
+	isDict := encoding == plainDictionary || encoding == format.RLEDictionary
 	if isDict && !c.dict.some && len(text) > 0 {
 		return damaged("it has places in a dictionary, and there is none")
 	}

@@ -74,7 +74,7 @@ var codecs = map[string]compress.Codec{
 type Encoder struct {
 	cfg    EncoderConfig
 	to     io.Writer
-	writer *pq.Writer
+	writer *pq.GenericWriter[any]
 	schema *record.Schema
 	values []pq.Value // scratch
 	text   []byte     // scratch
@@ -149,7 +149,7 @@ func (e *Encoder) begin(s *record.Schema) {
 		root.Group[f.Name] = node
 		root.fields = append(root.fields, field{node, f.Name})
 	}
-	e.writer = pq.NewWriter(e.to, &pq.WriterConfig{}, pq.NewSchema("velo", root), pq.Compression(codecs[e.cfg.Compression]),
+	e.writer = pq.NewGenericWriter[any](e.to, pq.NewSchema("velo", root), pq.Compression(codecs[e.cfg.Compression]),
 		pq.MaxRowsPerRowGroup(math.MaxInt64), pq.PageBufferSize(pageBytes), pq.DictionaryMaxBytes(dictionaryBytes),
 		pq.CreatedBy("velo", "", ""), pq.WriteBufferSize(0))
 }

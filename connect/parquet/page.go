@@ -244,6 +244,10 @@ type page struct {
 	unpacked, own []byte // memory
 }
 
+// plainDictionary is what old writers call RLEDictionary in a page of values, and Plain in a
+// dictionary.
+const plainDictionary format.Encoding = 2
+
 // form says how the values of a page lie in it.
 type form uint8
 
@@ -274,7 +278,7 @@ func (p *page) values(l *leaf, encoding format.Encoding, data []byte, n int) err
 			p.form = formBits
 		}
 		return nil
-	case format.PlainDictionary, format.RLEDictionary:
+	case plainDictionary, format.RLEDictionary:
 		p.form = formPlaces
 		if len(data) == 0 { // all are NULL
 			return p.places.begin(nil, 32)

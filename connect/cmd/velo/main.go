@@ -6,6 +6,7 @@
 package main
 
 import (
+	_ "github.com/velo-engine/velo/connect/arrow"
 	_ "github.com/velo-engine/velo/connect/kafka"
 	_ "github.com/velo-engine/velo/connect/parquet"
 	_ "github.com/velo-engine/velo/connect/postgres"
