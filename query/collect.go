@@ -186,7 +186,8 @@ func (c *compiler) collectedOrder(a *plan.Aggregate, o syntax.Order, filter *exp
 
 // cutColumn is the column of an argument, which is NULL for records that the filter rejects.
 func (c *compiler) cutColumn(x *syntax.Call, value *expr.Expr, text string, filter *expr.Expr) (string, bool) {
-	if filter != nil && collecting[x.Name].kind != plan.ArrayAgg {
+	_, plain := value.IsColumn()
+	if filter != nil && !(plain && collecting[x.Name].kind == plan.ArrayAgg) { // what is left out is not computed
 		cut, err := expr.Case(filter, value, expr.Null(value.Type()))
 		if err != nil {
 			c.fault(x.Pos, "%v", err)

@@ -531,6 +531,8 @@ func TestPostgres(t *testing.T) {
 		{mk(ToTimestamp, f(1.5)), "TIMESTAMP '1970-01-01T00:00:01.5Z'"},
 		{mk(Ln, f(0)), ""},
 		{mk(Ln, f(5e-324)), "-744.4400719213812"},
+		{mk(Log10, f(5e-324)), "-323.3062153431158"},
+		{mk(Log10, f(1000)), "3"},
 		{cast(f(2.5), record.Int64), "2"},
 		{cast(f(3.5), record.Int64), "4"},
 		{cast(dec(10, 1, 25), record.Int64), "3"},

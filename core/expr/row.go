@@ -452,12 +452,13 @@ func floatFunc(op Op, x float64) (v float64, err error) {
 		}
 		// Numbers too small for a full mantissa are scaled, because math.Log on amd64 treats all of
 		// them as 0x1p-1023.
-		v = math.Log(x)
-		if x < 0x1p-1022 {
-			v = math.Log(x*0x1p54) - 54*math.Ln2
-		}
+		log, two := math.Log, math.Ln2
 		if op == Log10 {
-			v = math.Log10(x)
+			log, two = math.Log10, math.Ln2/math.Ln10
+		}
+		v = log(x)
+		if x < 0x1p-1022 {
+			v = log(x*0x1p54) - 54*two
 		}
 	case Exp:
 		v = math.Exp(x)
