@@ -23,8 +23,11 @@
 //
 //	VELO_SUITE=folder VELO_ORACLE=sqlite go test ./sql -count=1 -v -run TestSuite
 //
-// It logs how many are right and, for the others, the reasons by their number. TestOver and
-// TestSets compare random queries with OVER, and with sets of keys, with PostgreSQL.
+// A case is a query that reads one table, in any number of SELECTs. The log has how many are right
+// and, for the others, the reasons by their number. Loops of DuckDB's scripts are written out.
+//
+// TestOver, TestDistinctOn, TestSets, TestCombine, TestJoins and TestSubqueries compare random
+// queries with PostgreSQL, and TestMoments with DuckDB.
 //
 // # What is not compared
 //

@@ -48,7 +48,7 @@ func TestSuite(t *testing.T) {
 			return err
 		}
 		switch filepath.Ext(path) {
-		case ".sql", ".slt", ".part", ".test":
+		case ".sql", ".slt", ".part", ".test", ".test_slow":
 			text, err := os.ReadFile(path)
 			if err != nil {
 				return err
@@ -554,7 +554,8 @@ func statements(name, text string) (all []string) {
 	}
 	// sqllogictest: a record is a line that begins with statement or query, the text, and for a query
 	// what is expected after a line of dashes.
-	for _, part := range regexp.MustCompile(`\n[ \t]*\n`).Split(strings.ReplaceAll(text, "\r", ""), -1) {
+	text = unrolled(strings.ReplaceAll(text, "\r", ""))
+	for _, part := range regexp.MustCompile(`\n[ \t]*\n`).Split(text, -1) {
 		part = dropLines(part, func(l string) bool {
 			return strings.HasPrefix(l, "#") || strings.HasPrefix(l, "skipif") || strings.HasPrefix(l, "onlyif")
 		})
@@ -566,6 +567,66 @@ func statements(name, text string) (all []string) {
 		all = append(all, cutStatements(body)...)
 	}
 	return all
+}
+
+// typeGroups are the types that a loop of DuckDB's suite names by one word.
+var typeGroups = map[string]string{
+	"<numeric>":  "tinyint smallint integer bigint hugeint float double",
+	"<integral>": "tinyint smallint integer bigint hugeint",
+	"<signed>":   "tinyint smallint integer bigint hugeint",
+	"<unsigned>": "utinyint usmallint uinteger ubigint",
+}
+
+// unrolled is a script of DuckDB with its loops written out: foreach name values and loop name from
+// to, up to endloop, with {name} or ${name} inside. What would be longer than 10 MB stays as it is.
+func unrolled(text string) string {
+	const most = 10 << 20
+	lines := strings.Split(text, "\n")
+	for i := len(lines) - 1; i >= 0; i-- { // the innermost first
+		words := strings.Fields(lines[i])
+		if len(words) < 3 || words[0] != "foreach" && words[0] != "loop" {
+			continue
+		}
+		n := slices.IndexFunc(lines[i:], func(l string) bool { return strings.TrimSpace(l) == "endloop" })
+		if n < 0 {
+			continue
+		}
+		var values []string
+		for _, w := range words[2:] {
+			values = append(values, strings.Fields(cmp.Or(typeGroups[w], w))...)
+		}
+		if words[0] == "loop" && len(words) == 4 {
+			from, _ := strconv.Atoi(words[2])
+			to, _ := strconv.Atoi(words[3])
+			values = nil
+			for v := from; v < min(to, from+1000); v++ {
+				values = append(values, strconv.Itoa(v))
+			}
+		}
+		body := strings.Join(lines[i+1:i+n], "\n")
+		if len(body)*len(values) > most {
+			continue
+		}
+		var all []string
+		for _, v := range values {
+			all = append(all, strings.NewReplacer("${"+words[1]+"}", v, "{"+words[1]+"}", v).Replace(body))
+		}
+		lines = slices.Concat(lines[:i], all, lines[i+n+1:])
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Goal: loops of scripts are read. Method: two in each other, and two after each other.
+func TestUnrolled(t *testing.T) {
+	text := "foreach t a b\n\nquery I\nSELECT {t}\n\nloop i 0 2\n\nquery I\nSELECT ${i}, {t}\n\nendloop\n\nendloop\n\n" +
+		"foreach u <unsigned>\n\nstatement ok\nSELECT '${u}'\n\nendloop\n"
+	want := []string{
+		"SELECT a", "SELECT 0, a", "SELECT 1, a", "SELECT b", "SELECT 0, b", "SELECT 1, b", "SELECT 'utinyint'",
+		"SELECT 'usmallint'", "SELECT 'uinteger'", "SELECT 'ubigint'",
+	}
+	if got := statements("x.test", text); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
 }
 
 func dropLines(text string, drop func(string) bool) string {
