@@ -189,6 +189,7 @@ func TestFires(t *testing.T) {
 		"VeloNoMemoryForSnapshots": {{"velo_epochs_without_snapshot_total", "", rising(3)}},
 		"VeloSnapshotsHeld":        {{"velo_epochs_withheld_total", "", rising(3)}},
 		"VeloLagGrows":             {{"velo_lag_records", "reader=1", rising(10_000)}},
+		"VeloFileLagGrows":         {{"velo_lag_bytes", "reader=1", rising(1e9)}},
 		"VeloNotCaughtUp":          {{"velo_caught_up", "", constant(0)}},
 		"VeloWatermarkStuck": {{
 			"velo_watermark_timestamp_seconds", "reader=1",

@@ -47,7 +47,9 @@ func (r *ticks) Read(ctx context.Context, b *record.Batch) error {
 
 func (*ticks) Close() error { return nil }
 
-func (r *ticks) Lag() []record.Lag { return []record.Lag{{Split: r.split, Records: 3}} }
+func (r *ticks) Lag() []record.Lag {
+	return []record.Lag{{Split: r.split, Records: 3}, {Split: r.split + ".log", Bytes: 100, InBytes: true}}
+}
 
 // names is a table that the records are joined with.
 func names(t *testing.T) *lookup.Table {
