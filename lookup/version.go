@@ -247,9 +247,14 @@ func (p *Probe) Find(v *Version, n int, want, places, found []uint64) {
 		if want != nil {
 			all &= want[w]
 		}
-		var not uint64
-		for i, d := range of {
-			not |= (d | -d) >> 63 << (i & 63)
+		var not, any uint64
+		for _, d := range of {
+			any |= d
+		}
+		if any != 0 { // most keys are there
+			for i, d := range of {
+				not |= (d | -d) >> 63 << (i & 63)
+			}
 		}
 		not &= all
 		found[w] = all &^ not
@@ -291,20 +296,23 @@ func (v *Version) search(p *Probe, places, differs []uint64) {
 	k := p.keys
 	hashes, shift, displacements, slots, stride := k.Hashes[:len(places)], v.shift&63, v.displacements, v.slots,
 		uint64(v.stride)
-	for i, h := range hashes {
-		places[i] = slot(h, displacements[h>>shift], slots) * stride
-	}
-	if prefetch.Enabled && 8*len(v.rows) > farBytes {
+	rows, words := v.rows, k.Words[0][:len(places)]
+	differs = differs[:len(places)]
+	if prefetch.Enabled && 8*len(rows) > farBytes {
 		far := p.far[:len(places)]
-		for i, place := range places {
-			far[i] = place * 8
+		for i, h := range hashes {
+			places[i] = slot(h, displacements[h>>shift], slots) * stride
+			far[i] = places[i] * 8
 		}
-		prefetch.Each(unsafe.Pointer(unsafe.SliceData(v.rows)), far)
-	}
-	rows := v.rows
-	words := k.Words[0][:len(places)]
-	for i, place := range places {
-		differs[i] = rows[place] ^ words[i]
+		prefetch.Each(unsafe.Pointer(unsafe.SliceData(rows)), far)
+		for i, place := range places {
+			differs[i] = rows[place] ^ words[i]
+		}
+	} else {
+		for i, h := range hashes {
+			place := slot(h, displacements[h>>shift], slots) * stride
+			places[i], differs[i] = place, rows[place]^words[i]
+		}
 	}
 	for w := 1; w < len(k.Words); w++ {
 		words := k.Words[w][:len(places)]
