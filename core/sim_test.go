@@ -129,7 +129,8 @@ type simSource struct {
 	text   []byte // of the last record
 	raised uint64 // the newest epoch, and the records that had been fed to the source before
 	fed    int64
-	late   uint64 // the newest epoch when it joined
+	late   uint64          // the newest epoch when it joined
+	marks  map[int64]int64 // of a simTable: the version at the mark after so many records
 }
 
 func (s *simSource) Next(Nanos) (*record.Batch, bool) {
@@ -209,73 +210,6 @@ type sim struct {
 	applied map[int64][3]int64
 
 	second *simSecond // nil in runs of one plan
-}
-
-// simSecond is another plan over the same records, simPlan with other partitions of its own. Each of its cuts has the same records as the cut of
-// the first plan in the same slot, until it is abandoned; then it stays as it was.
-type simSecond struct {
-	cuts      *Cuts
-	parts     []*Partition
-	routers   []*Router
-	abandoned uint64 // the epoch before which it was; 0 if it was not
-	frozen    int64  // how many records it shows since; less than 0 before
-	key       result.Column[int64]
-	n, sum    result.Column[int64]
-}
-
-// addSecond adds the plan and its partitions, which have no readers yet.
-func (s *sim) addSecond() (err error) {
-	x := &simSecond{cuts: s.cuts.Share(simPlan, plan.Route{}, nil), frozen: -1}
-	s.second = x
-	for p := range s.partitions {
-		part, err := NewPartition(plan.PartitionID(p), simPlan, nil, nil, nil, x.cuts)
-		if err != nil {
-			return err
-		}
-		x.parts = append(x.parts, part)
-		s.agents = append(s.agents, part)
-	}
-	for name, column := range map[string]*result.Column[int64]{"key": &x.key, "n": &x.n, "sum": &x.sum} {
-		if *column, err = result.ColumnOf[int64](simPlan, name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// checkSecond says how the cut of the second plan in a slot differs from that of the first.
-func (s *sim) checkSecond(c *result.Cut, slot int) error {
-	x := s.second
-	if x == nil {
-		return nil
-	}
-	d := x.cuts.At(slot)
-	n, sum, all := make([]int64, len(c.Counters())), make([]int64, len(c.Counters())), int64(0)
-	for row := range d.Rows() {
-		r := x.key.Of(row) >> 32
-		n[r] += x.n.Of(row)
-		sum[r] += x.sum.Of(row)
-		all += x.n.Of(row)
-	}
-	switch {
-	case d.Epoch() != c.Epoch():
-		return fmt.Errorf("the cuts of epoch %d and %d are in one slot", c.Epoch(), d.Epoch())
-	case x.abandoned > 0 && c.Epoch() > x.abandoned:
-		if x.frozen >= 0 && all != x.frozen {
-			return fmt.Errorf("epoch %d: the abandoned plan had %d records and has %d", c.Epoch(), x.frozen, all)
-		}
-		x.frozen = all
-		return nil
-	case x.abandoned > 0 && c.Epoch() == x.abandoned:
-		return nil // some of its partitions had answered
-	}
-	for r, counters := range c.Counters() {
-		if want := int64(counters.Counted); n[r] != want || sum[r] != want*(want+1)/2 {
-			return fmt.Errorf("epoch %d: the second plan has %d records of reader %d, sum %d; the first has %d", c.Epoch(),
-				n[r], r, sum[r], want)
-		}
-	}
-	return nil
 }
 
 // simJoin is a reader that is joining: the partitions get its ring one after the other, in an order and at moments of their own.
@@ -401,6 +335,8 @@ type simAgent interface {
 type simFan struct {
 	*Fan
 	routers []*Router
+	source  *simSource
+	table   *simTable
 }
 
 func (f simFan) Join(least, most uint64) {
@@ -419,7 +355,7 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, simAgent, []*r
 	src := &simSource{
 		rng: rng, id: int64(id), groups: s.groups, most: rng.Int64N(2500), ends: rng.IntN(3) == 0,
 		batch: record.NewBatch(s.plan.Source, rows),
-		sided: s.plan == simSidedPlan,
+		sided: s.plan == simSidedPlan, marks: map[int64]int64{},
 	}
 	local := make([]*Partition, s.partitions)
 	bells := make([]Bell, s.partitions)
@@ -443,7 +379,7 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, simAgent, []*r
 			local[p] = s.second.parts[p]
 		}
 	}
-	other, err := NewRouter(plan.ReaderID(id), simPlan, src, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12},
+	other, err := NewRouter(plan.ReaderID(id), s.second.plan, src, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12},
 		in, bells, local, nil, s.second.cuts)
 	if err != nil {
 		return nil, nil, nil, err
@@ -453,7 +389,11 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, simAgent, []*r
 	}
 	s.second.routers = append(s.second.routers, other)
 	both := []*Router{router, other}
-	return src, simFan{NewFan(both), both}, more, nil
+	fan := simFan{NewFan(both), both, src, s.second.table}
+	if fan.table != nil {
+		src.marks[0] = fan.table.version
+	}
+	return src, fan, more, nil
 }
 
 func (s *sim) add(src *simSource, router simAgent) {
@@ -767,6 +707,12 @@ func (s *sim) run() error {
 		case 5:
 			if err := s.apply(); err != nil {
 				return err
+			}
+		case 7:
+			if x := s.second; x != nil && x.table != nil {
+				if err := x.table.renew(); err != nil {
+					return err
+				}
 			}
 		case 6:
 			if x := s.second; x != nil && x.abandoned == 0 && s.rng.IntN(20) == 0 {
