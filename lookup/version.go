@@ -247,11 +247,11 @@ func (p *Probe) Find(v *Version, n int, want, places, found []uint64) {
 		if want != nil {
 			all &= want[w]
 		}
-		var not, any uint64
+		var not, differ uint64
 		for _, d := range of {
-			any |= d
+			differ |= d
 		}
-		if any != 0 { // most keys are there
+		if differ != 0 { // most keys are there
 			for i, d := range of {
 				not |= (d | -d) >> 63 << (i & 63)
 			}
