@@ -518,8 +518,10 @@ func TestOutboxApartOfSeveralPlans(t *testing.T) {
 			"both", false, func(s *engine.State, n uint64) { s.SkipOutputs = map[string]uint64{"a": n, "b": n} },
 			nil,
 		},
-		{"one to repeat", true, func(s *engine.State, _ uint64) { s.RepeatOutputs = []string{"a"} },
-			[]string{"the writer has transactions up to", "of plan 1 (b)"}},
+		{
+			"one to repeat", true, func(s *engine.State, _ uint64) { s.RepeatOutputs = []string{"a"} },
+			[]string{"the writer has transactions up to", "of plan 1 (b)"},
+		},
 		{"both to repeat", true, func(s *engine.State, _ uint64) { s.RepeatOutputs = []string{"a", "b"} }, nil},
 		{"for one plan", true, func(s *engine.State, _ uint64) { s.RepeatOutput = true }, []string{"RepeatOutputs"}},
 		{"number for one plan", false, func(s *engine.State, n uint64) { s.SkipOutputTo = n }, []string{"SkipOutputs"}},
