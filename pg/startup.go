@@ -61,9 +61,8 @@ func (s *server) serve(conn net.Conn) {
 		s.stats.Refused.Add(1)
 		return
 	}
-	defer s.started.Add(-1)
-	s.stats.Connections.Add(1)
 	defer s.stats.Connections.Add(-1)
+	defer s.started.Add(-1) // before it is counted out, so that whoever has seen that gets in
 	s.stats.Connected.Add(1)
 	defer s.unregister(c)
 	c.loop()
@@ -187,6 +186,7 @@ func (c *session) begin(params []string) bool {
 		return false
 	}
 	c.server.register(c)
+	c.server.stats.Connections.Add(1) // before the client knows that it is in
 	c.out.send(&pgproto3.AuthenticationOk{})
 	for i := range settings {
 		if settings[i].report {
