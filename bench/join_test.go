@@ -16,8 +16,9 @@ import (
 // refreshRows is how many rows the table of BenchmarkLookupRefresh has.
 const refreshRows = 1_000_000
 
-// BenchmarkLookupRefresh is what it costs the engine that a table of a million rows is loaded again while it is read: CPU time of the engine for a record, on one core, with a load
-// each 10 seconds, with one after the other, and with none. The three take turns; medians, and each against none.
+// BenchmarkLookupRefresh is what it costs the engine that a table of a million rows is loaded again
+// while it is read: CPU time of the engine for a record, on one core, with a load each 10 seconds,
+// with one after the other, and with none. The three take turns; medians, and each against none.
 func BenchmarkLookupRefresh(b *testing.B) {
 	batches := sqlBatches(1 << 18)
 	schema, err := record.NewSchema("dim", record.Field{Name: "id", Type: record.Int64},

@@ -11,8 +11,9 @@ import (
 	"github.com/velo-engine/velo/result"
 )
 
-// simSecond is another plan over the same records, simPlan with other partitions of its own. Each of its cuts has the same records as the cut of
-// the first plan in the same slot, until it is abandoned; then it stays as it was.
+// simSecond is another plan over the same records, simPlan with other partitions of its own. Each
+// of its cuts has the same records as the cut of the first plan in the same slot, until it is
+// abandoned; then it stays as it was.
 type simSecond struct {
 	cuts      *Cuts
 	parts     []*Partition
@@ -84,8 +85,8 @@ func (s *sim) checkSecond(c *result.Cut, slot int) error {
 	}
 	for r, counters := range c.Counters() {
 		if want := int64(counters.Counted); n[r] != want || sum[r] != want*(want+1)/2 {
-			return fmt.Errorf("epoch %d: the second plan has %d records of reader %d, sum %d; the first has %d", c.Epoch(),
-				n[r], r, sum[r], want)
+			return fmt.Errorf("epoch %d: the second plan has %d records of reader %d, sum %d; the first has %d",
+				c.Epoch(), n[r], r, sum[r], want)
 		}
 	}
 	if x.table != nil {
@@ -94,8 +95,10 @@ func (s *sim) checkSecond(c *result.Cut, slot int) error {
 	return nil
 }
 
-// A simTable is a table with one row, whose value is the version, that the second plan of a simulation joins with all records. New versions come at any moment.
-// The plan counts the records of each reader and version. What is between two marks of a reader has to have met one version, the newest at the first of them.
+// A simTable is a table with one row, whose value is the version, that the second plan of a
+// simulation joins with all records. New versions come at any moment. The plan counts the records
+// of each reader and version. What is between two marks of a reader has to have met one version,
+// the newest at the first of them.
 type simTable struct {
 	table   *lookup.Table
 	version int64
@@ -184,25 +187,26 @@ func (t *simTable) check(d *result.Cut, sources []*simSource) error {
 		versions[r]++
 		switch {
 		case p.seen < 1 || p.seen > t.version:
-			return fmt.Errorf("reader %d: records %d to %d have met version %d, and there are %d", r, p.low, p.high, p.seen,
-				t.version)
+			return fmt.Errorf("reader %d: records %d to %d have met version %d, and there are %d", r, p.low,
+				p.high, p.seen, t.version)
 		case p.high-p.low+1 != t.n.Of(row):
-			return fmt.Errorf("reader %d: %d of records %d to %d have met version %d", r, t.n.Of(row), p.low, p.high, p.seen)
+			return fmt.Errorf("reader %d: %d of records %d to %d have met version %d", r, t.n.Of(row), p.low, p.high,
+				p.seen)
 		}
 		if met, ok := sources[r].marks[p.low-1]; !ok || met != p.seen {
-			return fmt.Errorf("reader %d: version %d begins with record %d, and the mark before it came at version %d", r, p.seen,
-				p.low, met)
+			return fmt.Errorf("reader %d: version %d begins with record %d, and the mark before it came at version %d",
+				r, p.seen, p.low, met)
 		}
 		for after, met := range sources[r].marks {
 			if after >= p.low && after < p.high && met != p.seen {
-				return fmt.Errorf("reader %d: records %d to %d have met version %d, and the mark after record %d came at version %d",
-					r, p.low, p.high, p.seen, after, met)
+				return fmt.Errorf("reader %d: records %d to %d have met version %d, and the mark after record %d "+
+					"came at version %d", r, p.low, p.high, p.seen, after, met)
 			}
 		}
 		other, ok := last[r]
 		if ok && (other.seen < p.seen) != (other.low < p.low) {
-			return fmt.Errorf("reader %d: version %d comes after %d, and its records before", r, max(p.seen, other.seen),
-				min(p.seen, other.seen))
+			return fmt.Errorf("reader %d: version %d comes after %d, and its records before", r,
+				max(p.seen, other.seen), min(p.seen, other.seen))
 		}
 		if !ok || other.seen < p.seen {
 			last[r] = p

@@ -130,7 +130,7 @@ type simSource struct {
 	raised uint64 // the newest epoch, and the records that had been fed to the source before
 	fed    int64
 	late   uint64          // the newest epoch when it joined
-	marks  map[int64]int64 // of a simTable: the version at the mark after so many records
+	marks  map[int64]int64 // the version of the simTable at the mark that came after this number of records
 }
 
 func (s *simSource) Next(Nanos) (*record.Batch, bool) {
@@ -379,8 +379,9 @@ func (s *sim) newReader(out []*ring.Producer[Chunk]) (*simSource, simAgent, []*r
 			local[p] = s.second.parts[p]
 		}
 	}
-	other, err := NewRouter(plan.ReaderID(id), s.second.plan, src, plan.Route{}, Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12},
-		in, bells, local, nil, s.second.cuts)
+	fold := Fold{Exchange: plan.Exchange(rng.IntN(4)), Bytes: 1 << 12}
+	other, err := NewRouter(plan.ReaderID(id), s.second.plan, src, plan.Route{}, fold, in, bells, local, nil,
+		s.second.cuts)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -62,7 +62,7 @@ func (s *server) serve(conn net.Conn) {
 		return
 	}
 	defer s.stats.Connections.Add(-1)
-	defer s.started.Add(-1) // before it is counted out, so that whoever has seen that gets in
+	defer s.started.Add(-1) // first: a client that sees fewer in Stats finds a place
 	s.stats.Connected.Add(1)
 	defer s.unregister(c)
 	c.loop()

@@ -254,8 +254,8 @@ func stateHint(err error) error {
 		errors.Is(err, engine.ErrFinished):
 		return fmt.Errorf("%w\n--fresh begins anew, and puts the old state aside", err)
 	case errors.Is(err, engine.ErrOutput):
-		return fmt.Errorf("%w\n--repeat-output NAME and --skip-output-to NAME=N are for one start, and for the query of "+
-			"that name; --fresh begins anew, and puts the old state aside", err)
+		return fmt.Errorf("%w\n--repeat-output NAME and --skip-output-to NAME=N are for one start, and for the query "+
+			"of that name; --fresh begins anew, and puts the old state aside", err)
 	}
 	return err
 }

@@ -65,7 +65,8 @@ func footerOf(in *os.File, path string) (*file, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file, and a Parquet file is read from its end: copy it to a file first")
+		return nil, errors.New("it is no regular file, and a Parquet file is read from its end: copy it to a file " +
+			"first")
 	}
 	f := &file{path: path, size: info.Size()}
 	text, err := footerText(in, f.size)
@@ -90,7 +91,8 @@ func footerText(in io.ReaderAt, size int64) ([]byte, error) {
 	case "PARE":
 		return nil, errors.New("it is encrypted, which velo does not read")
 	default:
-		return nil, damaged("it ends with %q, and a Parquet file with %q: it is perhaps still being written", end, magic)
+		return nil, damaged("it ends with %q, and a Parquet file with %q: it is perhaps still being written", end,
+			magic)
 	}
 	n := int64(binary.LittleEndian.Uint32(tail[len(tail)-8:]))
 	switch {

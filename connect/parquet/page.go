@@ -107,7 +107,8 @@ func (w *window) header(h *format.PageHeader) error {
 func checkHeader(h *format.PageHeader) error {
 	switch {
 	case h.CompressedPageSize < 0 || h.UncompressedPageSize < 0:
-		return damaged("it has %d bytes, and %d of them when it is packed", h.UncompressedPageSize, h.CompressedPageSize)
+		return damaged("it has %d bytes, and %d of them when it is packed", h.UncompressedPageSize,
+			h.CompressedPageSize)
 	case h.CompressedPageSize > maxPageBytes || h.UncompressedPageSize > maxPageBytes:
 		return fmt.Errorf("it has %d bytes, at most %d are read", max(h.CompressedPageSize, h.UncompressedPageSize),
 			maxPageBytes)

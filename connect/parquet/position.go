@@ -174,8 +174,9 @@ func (p *progress) add(number int, f *file, text []byte) error {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	if s.size != uint64(f.size) || s.footer != f.footer || s.groups != len(f.meta.RowGroups) {
-		return fmt.Errorf("%s: it is another file than when the state was saved: it had %d bytes and %d row groups, and "+
-			"has %d and %d now; another file needs another name", f.path, s.size, s.groups, f.size, len(f.meta.RowGroups))
+		return fmt.Errorf("%s: it is another file than when the state was saved: it had %d bytes and %d row groups, "+
+			"and has %d and %d now; another file needs another name", f.path, s.size, s.groups, f.size,
+			len(f.meta.RowGroups))
 	}
 	to := &p.files[number]
 	for i, b := range s.done {
