@@ -77,8 +77,12 @@ type Resumed struct {
 	Watermark int64
 }
 
-// WatermarkNone is the watermark of a reader that has brought no record.
-const WatermarkNone = watermarkNone
+// A reader that has brought no record has WatermarkNone. One that has ended has WatermarkEnd: no
+// window waits for it.
+const (
+	WatermarkNone = watermarkNone
+	WatermarkEnd  = watermarkEnd
+)
 
 // KeepPositions has the router note the positions of its reader's splits at each epoch, from the
 // given ones on. It is called before the first Step.

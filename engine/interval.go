@@ -34,10 +34,10 @@ type interval struct {
 
 	// due is when the next epoch is due, in Nanos. The runner whose CAS moves it on raises the
 	// epoch. No other goroutine writes the other fields until the next epoch is due.
-	due     atomic.Int64 // Nanos
-	current atomic.Int64 // how far due was moved on the last time
-	raised  atomic.Int64 // when the last epoch was raised, in Nanos
-	records atomic.Uint64
+	due     atomic.Int64  // Nanos
+	current atomic.Int64  // how far due was moved on the last time
+	raised  atomic.Int64  // when the last epoch was raised, in Nanos
+	seen    atomic.Uint64 // news at the last epoch
 }
 
 func newInterval(every time.Duration, share float64) *interval {
@@ -72,7 +72,7 @@ func (e *Engine) tick(now core.Nanos) {
 	i.current.Store(int64(next))
 	e.expect(now + core.Nanos(next))
 	if e.needsEpoch() {
-		i.records.Store(e.recordsIn())
+		i.seen.Store(e.news())
 		e.cuts.Want()
 		if e.rebalancing != nil {
 			e.rebalancing.due.wake()
@@ -81,15 +81,31 @@ func (e *Engine) tick(now core.Nanos) {
 }
 
 // needsEpoch says whether an epoch would show something new: records have come since the last one,
-// or windows may close because time goes by. If it is false no runner needs to wake for the next
-// epoch. A runner whose router has taken a record finds it true, because it looks after that.
+// or windows may close because a reader has ended or time goes by. If it is false no runner needs
+// to wake for the next epoch. A runner whose router has taken a record, or has ended, finds it
+// true, because it looks after that.
 func (e *Engine) needsEpoch() bool {
 	for _, b := range e.branches() {
 		if w := b.cfg.Plan.Window; w != nil && (w.ProcessingTime || w.Idle > 0) {
 			return true
 		}
 	}
-	return e.interval.records.Load() != e.recordsIn()
+	return e.interval.seen.Load() != e.news()
+}
+
+// news is the number of records that all readers have brought, and of ends of readers for which
+// windows do not wait any more.
+func (e *Engine) news() (n uint64) {
+	n = e.recordsIn()
+	for _, in := range e.inlets.all() {
+		for _, f := range in.flows() {
+			at, _ := f.router.Watermark()
+			if at == core.WatermarkEnd {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // expect tells the partitions when the next epoch is due.
