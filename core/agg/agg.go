@@ -365,9 +365,9 @@ func (r *Rows) words6(i int, at uintptr) *[6]uint64 {
 // signed returns word as a signed integer.
 func (r *Rows) signed(i int, at uintptr) *int64 { return (*int64)(unsafe.Pointer(r.word(i, at))) }
 
-// ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN
+// Ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN
 // is last, and -0 is 0.
-func ordered(bits uint64) int64 {
+func Ordered(bits uint64) int64 {
 	if bits<<1 == 0 {
 		return 0
 	}
@@ -378,8 +378,8 @@ func ordered(bits uint64) int64 {
 	return int64(bits ^ uint64(int64(bits)>>63)>>1)
 }
 
-// unordered returns the float of an ordered int64.
-func unordered(v int64) uint64 {
+// Unordered returns the float of an ordered int64.
+func Unordered(v int64) uint64 {
 	if v == math.MaxInt64 {
 		return math.Float64bits(math.NaN())
 	}

@@ -65,7 +65,7 @@ func (d distinct) Update(rows Rows, at uintptr, args Args) {
 		case record.String:
 			h = metro.Hash64(args.text(i), textSeed)
 		case record.Float64:
-			h = mix(uint64(ordered(w)) + 1) // all NaN have one hash, and so have both zeros
+			h = mix(uint64(Ordered(w)) + 1) // all NaN have one hash, and so have both zeros
 		default:
 			h = mix(w + 1)
 		}

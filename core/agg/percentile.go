@@ -119,7 +119,7 @@ func (f percentile) value(w uint64, scale float64) int64 {
 	if f.typ != record.Float64 {
 		w = math.Float64bits(float64(int64(w)) / scale)
 	}
-	return ordered(w)
+	return Ordered(w)
 }
 
 // bucketOf returns the key of the bucket of a value.
@@ -291,14 +291,14 @@ func (f percentile) result(slots, all, state []uint64) Value {
 		left -= all[at] & countMask
 		at++
 	}
-	v := ordered(math.Float64bits(middle(int64(all[at]>>countBits) - keyBias)))
-	return Value{Bits: unordered(min(max(v, int64(state[3])), int64(state[4])))}
+	v := Ordered(math.Float64bits(middle(int64(all[at]>>countBits) - keyBias)))
+	return Value{Bits: Unordered(min(max(v, int64(state[3])), int64(state[4])))}
 }
 
 // middle returns the middle of a bucket.
 func middle(bucket int64) float64 {
-	low := math.Float64frombits(unordered(bucket << bucketShift))
-	high := math.Float64frombits(unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
+	low := math.Float64frombits(Unordered(bucket << bucketShift))
+	high := math.Float64frombits(Unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
 	switch {
 	case bucket == 0:
 		return 0 // this bucket also has the values below the least normal number
