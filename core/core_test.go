@@ -379,6 +379,14 @@ func TestAutoExchange(t *testing.T) {
 	if n := images[0].Len() + images[1].Len(); n != 10 {
 		t.Errorf("%d groups, expected 10", n)
 	}
+	// A sketch of a thousand values takes many lines, so that a partial costs more than its records.
+	sketch := *p
+	sketch.Aggregates = []plan.Aggregate{{Name: "d", Func: plan.ApproxCountDistinct, Column: "k"}}
+	sketch.Keys = nil
+	_, _, routers = runRoute(t, &sketch, []Source{&sliceSource{batches: batches(30, unique)}}, plan.Route{}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
+		t.Errorf("a sketch: %+v, expected that folding is given up after %d flushes", c, mostLowFlushes)
+	}
 	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}},
 		plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 0 {
