@@ -379,13 +379,28 @@ func TestAutoExchange(t *testing.T) {
 	if n := images[0].Len() + images[1].Len(); n != 10 {
 		t.Errorf("%d groups, expected 10", n)
 	}
-	// A sketch of a thousand values takes many lines, so that a partial costs more than its records.
-	sketch := *p
-	sketch.Aggregates = []plan.Aggregate{{Name: "d", Func: plan.ApproxCountDistinct, Column: "k"}}
-	sketch.Keys = nil
-	_, _, routers = runRoute(t, &sketch, []Source{&sliceSource{batches: batches(30, unique)}}, plan.Route{}, fold, 2, 4, 1)
+	// A sketch of a hundred values takes many lines, so that a partial costs more than its records.
+	wide, err := record.NewSchema("w", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sketch := &plan.Plan{
+		Source: wide, Keys: []string{"k"},
+		Aggregates: []plan.Aggregate{{Name: "d", Func: plan.ApproxCountDistinct, Column: "v"}},
+	}
+	values := batches(30, unique)
+	for i, b := range values {
+		values[i] = record.NewBatch(wide, rows)
+		values[i].Add(0)
+		values[i].SetLen(rows)
+		for j := range rows {
+			values[i].Column(0).Int64s[j] = few(j)
+		}
+		copy(values[i].Column(1).Int64s, b.Column(0).Int64s[:rows])
+	}
+	_, _, routers = runRoute(t, sketch, []Source{&sliceSource{batches: values}}, plan.Route{}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
-		t.Errorf("a sketch: %+v, expected that folding is given up after %d flushes", c, mostLowFlushes)
+		t.Errorf("sketches: %+v, expected that folding is given up after %d flushes", c, mostLowFlushes)
 	}
 	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}},
 		plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
