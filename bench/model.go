@@ -1,12 +1,7 @@
 package bench
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/velo-engine/velo/core"
@@ -14,7 +9,6 @@ import (
 	"github.com/velo-engine/velo/internal/desim"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
-	"github.com/velo-engine/velo/result"
 )
 
 // A ModelCase is a shape that can be measured here and is predicted too.
@@ -25,13 +19,24 @@ type ModelCase struct {
 	Cores      int    `json:"cores"`
 	// Weights is the part of the records that each partition gets; nil is the same for all.
 	Weights []float64 `json:"weights,omitempty"`
-	// Slow is how many times as long as others each partition takes for a record, as measured on
-	// one core; nil is once.
+	// RouteMore is how many nanoseconds more a record takes its router than one of the calibration,
+	// as measured on one core.
+	RouteMore float64 `json:"route_more_ns,omitempty"`
+	// Slow is how many times as long each partition takes for a record as in the calibration, as
+	// measured on one core; nil is once.
 	Slow []float64 `json:"slow,omitempty"`
-	// Measured is the throughput of the engine, the median of several runs, for each second that
-	// its threads had their CPUs.
+	// Measured is the throughput of the engine, the median over the slices of time in which its
+	// threads had their CPUs.
 	Measured float64 `json:"measured_records_per_second"`
+	// Slices is how many slices of time were measured, and Clean in how many of them the threads
+	// had their CPUs. If these are too few, the case is spoiled; see Spoiled.
+	Slices int `json:"slices"`
+	Clean  int `json:"clean_slices"`
 }
+
+// Spoiled says that the host left the threads of the case their CPUs too seldom, so its figure says
+// more of the host than of the engine.
+func (k *ModelCase) Spoiled() bool { return k.Clean < modelLeast }
 
 // A Calibrated is what was measured for the model. The model depends on nothing else.
 type Calibrated struct {
@@ -41,11 +46,55 @@ type Calibrated struct {
 	// Bandwidth is how many bytes these cores copied in a nanosecond, read and written.
 	Bandwidth float64     `json:"bandwidth_bytes_per_ns"`
 	Cases     []ModelCase `json:"cases"`
+	// Parts are all that was measured, the cases too.
+	Parts []ModelPart `json:"parts"`
+	// Spoilers is what the caller found to have spoiled the measurement.
+	Spoilers []string `json:"spoilers,omitempty"`
 }
+
+// A ModelPart is what the agents of one engine took, in nanoseconds for a record.
+type ModelPart struct {
+	Name      string  `json:"name"`
+	Route     float64 `json:"route_ns"`
+	Apply     float64 `json:"apply_ns"`
+	ChunkRows float64 `json:"rows_per_chunk"`
+	T         float64 `json:"records_per_second"`
+	Slices    int     `json:"slices"` // see ModelCase
+	Clean     int     `json:"clean_slices"`
+}
+
+// Spoiled is as of a ModelCase.
+func (p *ModelPart) Spoiled() bool { return p.Clean < modelLeast }
 
 const (
 	// modelHot is the part of the records that one key has in the case with a hot key.
 	modelHot = 0.6
+
+	// modelRecords is how many prepared records all readers together have, if the groups are not
+	// more. They are 512 KiB, so they stay in a cache: the model is of readers that have their
+	// records at hand.
+	modelRecords = 1 << 15
+
+	// modelSlice is how long a slice is. The engine's counters lag by 10 ms.
+	modelSlice = 50 * time.Millisecond
+
+	// modelHad is the part of a slice in which each thread had its CPU if the slice is clean, and
+	// modelLeast how many clean slices a figure needs. If there are fewer, those count in which the
+	// threads had most of their CPUs, and the figure is called spoiled.
+	modelHad   = 0.97
+	modelLeast = 5
+
+	// modelSmall is how many records the small batches have.
+	modelSmall = 64
+
+	// modelUneven is how many partitions the cases with uneven loads have.
+	modelUneven = 4
+
+	// modelPatience is how many times as long as it was asked to a run looks for clean slices.
+	modelPatience = 4
+
+	// modelCopies is how often the bandwidth of memory is measured; the greatest counts.
+	modelCopies = 5
 
 	// trips is how many times a record in a chunk goes to memory or comes from there: its line is
 	// fetched to be written, written back, and fetched by the other core.
@@ -56,235 +105,196 @@ const (
 	modelPoll = 2
 )
 
-// Calibrate measures a workload on one core and on cores cores, and each case of the model. Of runs
-// measurements of d each, the median counts.
-func Calibrate(profile string, w Workload, cores, runs int, d time.Duration, progress func(string),
+// modelWidths are the numbers of partitions that routing to is measured, on one core.
+var modelWidths = []int{1, 2, 4, 16, 64, 256}
+
+// modelCold are the numbers of readers and of partitions with which all rings of one core go
+// through more and more bytes.
+var modelCold = []int{4, 8, 16}
+
+// A modelRun is an engine that the model is calibrated or compared with.
+type modelRun struct {
+	name                       string
+	readers, partitions, cores int
+	start                      func() (*engine.Engine, error)
+	slices                     []moment
+}
+
+// modelRuns are all runs, in the order in which each round measures them.
+type modelRuns struct {
+	wide  []*modelRun  // by modelWidths
+	small [2]*modelRun // small batches, to one partition and to two
+	cold  []*modelRun  // by modelCold
+	both  *modelRun    // as many readers and partitions as cores
+	even  []*modelRun  // cases
+	alone []*modelRun  // uneven loads on one core, by uneven
+	cases []*modelRun  // the same on several
+}
+
+func (m *modelRuns) all() (all []*modelRun) {
+	for _, some := range [][]*modelRun{m.wide, m.small[:], m.cold, {m.both}, m.even, m.alone, m.cases} {
+		all = append(all, some...)
+	}
+	return all
+}
+
+// Calibrate measures a workload on one core and on cores cores, and each case of the model. It goes
+// through all of them runs times, for d each or for as much longer as it takes to find some time in
+// which the threads had their CPUs. round is called as a round begins, with its number from 1 on,
+// and progress before each measurement.
+func Calibrate(profile string, w Workload, cores, runs int, d time.Duration, round func(int), progress func(string),
 ) (*Calibrated, error) {
 	w.Exchange, w.Wait = plan.ExchangeRoute, engine.WaitSpin
+	if w.Prepare > 0 {
+		w.Prepare = max(modelRecords, 4*int(w.Groups))
+	}
 	l, err := w.Plan().Layout()
 	if err != nil {
 		return nil, err
 	}
 	c := &Calibrated{Profile: profile, Cores: cores, Calibration: desim.Calibration{
 		Poll: modelPoll, ChunkRows: l.Rows, EpochInterval: float64(engine.DefaultEpochInterval),
-		Bytes: trips * core.ChunkBytes / float64(l.Rows),
+		RecordBytes: core.ChunkBytes / float64(l.Rows), Bytes: trips * core.ChunkBytes / float64(l.Rows),
+		RingSlots: engine.DefaultRingSlots, LocalSlots: 2,
 	}}
-	c.Calibration.RingSlots, c.Calibration.LocalSlots = engine.DefaultRingSlots, 2
-	measure := func(name string, readers, partitions, cores int, w Workload) (work, error) {
-		progress(name)
-		return medianWork(func() (*engine.Engine, error) { return w.Start(readers, partitions, cores) }, cores, runs, d)
-	}
-	alone, err := measure("one core, one partition", 1, 1, 1, w)
-	if err != nil {
-		return nil, err
-	}
-	one, err := measure("one core", 1, 2, 1, w)
-	if err != nil {
-		return nil, err
-	}
-	small := w
-	small.BatchRows = 64
-	little, err := measure("one core, small batches", 1, 2, 1, small)
-	if err != nil {
-		return nil, err
-	}
-	several, err := measure("several cores", cores, cores, cores, w)
-	if err != nil {
-		return nil, err
-	}
-	x := &c.Calibration
-	x.Route, x.Apply, x.RouteOne = one.route, one.apply, alone.route
-	// Of the records, one of cores is from the same core, or to it.
-	remote := func(several, one float64) float64 {
-		if cores == 1 {
-			return one
+	m := newModelRuns(w, cores)
+	for n := range runs {
+		round(n + 1)
+		for _, r := range m.all() {
+			progress(r.name)
+			err := r.measure(d)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
 		}
-		return max((several*float64(cores)-one)/float64(cores-1), one/2)
 	}
-	x.Remote, x.RouteRemote = remote(several.apply, one.apply), remote(several.route, one.route)
-	// In a batch of 64 rows, 64 records share the time that a batch takes, and the same goes for
-	// the chunks that are sent after it.
-	per := 1/64.0 - 1.0/record.DefaultRows
-	x.Batch = max(little.route-one.route, 0) / per
-	x.Chunk = max(little.apply-one.apply, 0) / per / 2
-	x.Route = max(x.Route-x.Batch/record.DefaultRows, x.Route/2)
-	x.RouteRemote = max(x.RouteRemote-x.Batch/record.DefaultRows, x.RouteRemote/2)
-	x.RouteOne = max(x.RouteOne-x.Batch/record.DefaultRows, x.RouteOne/2)
-	x.Epoch = several.epoch
-	c.Bandwidth = copyBandwidth(cores, 100*time.Millisecond)
-
-	for _, shape := range []struct{ r, p, c int }{{1, 1, 1}, {1, 2, 2}, {2, 2, 2}, {4, 4, 2}, {8, 8, 2}, {16, 16, 2}} {
-		if shape.c > cores {
-			continue
-		}
-		k := ModelCase{
-			Name:    fmt.Sprintf("%d partitions on %d cores", shape.p, shape.c),
-			Readers: shape.r, Partitions: shape.p, Cores: shape.c,
-		}
-		m, err := measure(k.Name, shape.r, shape.p, shape.c, w)
-		if err != nil {
-			return nil, err
-		}
-		k.Measured = m.perSecond
-		c.Cases = append(c.Cases, k)
-	}
-	if cores > 1 {
-		progress("a hot key")
-		k, err := hotCase(one.apply, runs, d)
-		if err != nil {
-			return nil, err
-		}
-		c.Cases = append(c.Cases, k)
+	c.settle(m)
+	for range modelCopies { // a limit: others can only make it look lower
+		c.Bandwidth = max(c.Bandwidth, copyBandwidth(cores, modelSlice))
 	}
 	return c, nil
 }
 
-// hotCase is two readers on two cores, most of whose records have one key. apply is how long a
-// record takes its partition if no key is hot. Records of one key wait for each other, so how long
-// they take is measured too, on one core.
-func hotCase(apply float64, runs int, d time.Duration) (ModelCase, error) {
-	k := ModelCase{Name: "4 partitions on 2 cores, a hot key", Readers: 2, Partitions: 4, Cores: 2}
-	s := Skew{hot: []int{-1}, part: modelHot}
-	p := Workload{}.Plan()
-	var weight [plan.Shards]float64
-	var sets [][][]*record.Batch
-	for r := range k.Readers {
-		of, err := s.batches(p, r, &weight)
-		if err != nil {
-			return k, err
+// newModelRuns says what is measured of a workload.
+func newModelRuns(w Workload, cores int) *modelRuns {
+	run := func(name string, w Workload, readers, partitions, cores int) *modelRun {
+		return &modelRun{
+			name: name, readers: readers, partitions: partitions, cores: cores,
+			start: func() (*engine.Engine, error) { return w.dealt(readers).Start(readers, partitions, cores) },
 		}
-		sets = append(sets, of)
 	}
-	start := func(readers, partitions, cores int) func() (*engine.Engine, error) {
-		return func() (*engine.Engine, error) {
-			cfg := engine.Config{
-				Plan: p, Partitions: partitions, Cores: cores, Exchange: plan.ExchangeRoute, Wait: engine.WaitSpin,
+	m := &modelRuns{}
+	for _, n := range modelWidths {
+		m.wide = append(m.wide, run(fmt.Sprintf("one core, a reader, %d partitions", n), w, 1, n, 1))
+	}
+	small := w
+	small.BatchRows = modelSmall
+	for i := range m.small {
+		m.small[i] = run(fmt.Sprintf("one core, small batches, %d partitions", i+1), small, 1, i+1, 1)
+	}
+	for _, n := range modelCold {
+		m.cold = append(m.cold, run(fmt.Sprintf("one core, %d readers and partitions", n), w, n, n, 1))
+	}
+	m.both = run(fmt.Sprintf("%d readers, %d partitions on %d cores", cores, cores, cores), w, cores, cores, cores)
+	for _, s := range []struct{ r, p int }{{1, 2}, {4, 4}, {8, 8}, {16, 16}} {
+		if cores > 1 {
+			name := fmt.Sprintf("%d readers, %d partitions on %d cores", s.r, s.p, cores)
+			m.even = append(m.even, run(name, w, s.r, s.p, cores))
+		}
+	}
+	for _, u := range uneven {
+		if cores == 1 {
+			break
+		}
+		on := func(readers, cores int) *modelRun {
+			return &modelRun{
+				name: fmt.Sprintf("%s on %d cores", u.name, cores), readers: readers,
+				partitions: modelUneven, cores: cores,
+				start: func() (*engine.Engine, error) { return u.start(readers, modelUneven, cores) },
 			}
-			for r := range readers {
-				cfg.Readers = append(cfg.Readers, &phases{sets: sets[r]})
-			}
-			return engine.Start(context.Background(), cfg)
 		}
+		m.alone, m.cases = append(m.alone, on(1, 1)), append(m.cases, on(cores, cores))
 	}
-	one, err := medianWork(start(1, 2, 1), 1, runs, d)
-	if err != nil {
-		return k, err
-	}
-	two, err := medianWork(start(k.Readers, k.Partitions, k.Cores), k.Cores, runs, d)
-	if err != nil {
-		return k, err
-	}
-	k.Measured = two.perSecond
-
-	k.Weights, k.Slow = make([]float64, k.Partitions), make([]float64, k.Partitions)
-	sum := 0.0
-	owners := result.NewOwners(k.Partitions)
-	for shard, n := range weight {
-		k.Weights[owners.OfShard(uint8(shard))] += n
-		sum += n
-	}
-	hot := max((one.apply-(1-modelHot)*apply)/modelHot, apply/2) // of a record with that key
-	for i := range k.Weights {
-		k.Weights[i] /= sum
-		k.Slow[i] = 1
-		if k.Weights[i] > modelHot {
-			k.Slow[i] = (modelHot*hot + (k.Weights[i]-modelHot)*apply) / k.Weights[i] / apply
-		}
-	}
-	return k, nil
+	return m
 }
 
-// work is what agents took for a record, in nanoseconds, and for an epoch.
-type work struct{ route, apply, epoch, perSecond float64 }
-
-// medianWork measures an engine several times and takes the median of each figure.
-func medianWork(start func() (*engine.Engine, error), cores, runs int, d time.Duration) (work, error) {
-	var all [4][]float64
-	for range runs {
-		e, err := start()
-		if err != nil {
-			return work{}, err
-		}
-		Settle(e)
-		before := e.Stats()
-		f, err := Measure(e, d)
-		after := e.Stats()
-		err = errors.Join(err, e.Shutdown(context.Background()))
-		if err != nil {
-			return work{}, err
-		}
-		x := workOf(before, after)
-		for i, v := range []float64{x.route, x.apply, x.epoch, undisturbed(f, cores)} {
-			all[i] = append(all[i], v)
-		}
+// settle makes the calibration and the cases of what was measured.
+func (c *Calibrated) settle(m *modelRuns) {
+	for _, r := range m.all() {
+		w := r.work()
+		c.Parts = append(c.Parts, ModelPart{r.name, w.route, w.apply, w.chunkRows, w.perSecond, w.slices, w.clean})
 	}
-	var median [4]float64
-	for i, values := range all {
-		slices.Sort(values)
-		median[i] = values[len(values)/2]
+	x := &c.Calibration
+	wide := make([]work, len(m.wide))
+	for i, r := range m.wide {
+		wide[i] = r.work()
 	}
-	return work{median[0], median[1], median[2], median[3]}, nil
+	two, small := wide[1], m.small[1].work() // two partitions each
+	// Small batches make small chunks. The records of a batch share the time that a batch takes,
+	// and the records of a chunk the time that a chunk takes. A batch makes as many chunks as there
+	// are partitions, one or two here: the rest of the difference is the batch.
+	batch := 1.0/modelSmall - 1.0/record.DefaultRows
+	more := small.route - two.route
+	x.RouteChunk = max(more-(m.small[0].work().route-wide[0].route), 0) / batch
+	x.Batch = max(more/batch-2*x.RouteChunk, 0)
+	x.ApplyChunk = max(small.apply-two.apply, 0) / (1/small.chunkRows - 1/two.chunkRows)
+	for i, n := range modelWidths {
+		x.Route = append(x.Route, desim.Point{At: float64(n), Nanos: max(c.routed(wide[i]), 0.1)})
+	}
+	x.Apply = max(c.applied(two), 0.1)
+	x.RouteCold, x.ApplyCold = desim.Curve{}, desim.Curve{}
+	last := x.CycledOf(2, 1, two.chunkRows)
+	x.RouteCold = append(x.RouteCold, desim.Point{At: last})
+	x.ApplyCold = append(x.ApplyCold, desim.Point{At: last})
+	for i, n := range modelCold {
+		w := m.cold[i].work()
+		at := x.CycledOf(n, 1, w.chunkRows)
+		if !(at > last) {
+			continue
+		}
+		last = at
+		route := max(c.routed(w)-x.Route.At(float64(n)), 0)
+		x.RouteCold = append(x.RouteCold, desim.Point{At: at, Nanos: route})
+		x.ApplyCold = append(x.ApplyCold, desim.Point{At: at, Nanos: max(c.applied(w)-x.Apply, 0)})
+	}
+	if both := m.both.work(); c.Cores > 1 {
+		// One of the cores that a record may go to is its own.
+		n := float64(c.Cores)
+		at := x.CycledOf(c.Cores, c.Cores, both.chunkRows)
+		x.RouteRemote = max((c.routed(both)-x.Route.At(n))*n-x.RouteCold.At(at), 0) / (n - 1)
+		x.ApplyRemote = max((c.applied(both)-x.Apply)*n-x.ApplyCold.At(at), 0) / (n - 1)
+		x.Epoch = both.epoch
+	} else {
+		x.Epoch = two.epoch
+	}
+	c.Cases = append(c.Cases, m.wide[0].asCase(), m.both.asCase())
+	for _, r := range m.even {
+		c.Cases = append(c.Cases, r.asCase())
+	}
+	for i, r := range m.cases {
+		k := r.asCase()
+		c.uneven(&k, m.alone[i].work())
+		c.Cases = append(c.Cases, k)
+	}
 }
 
-// undisturbed is the throughput if the threads had their CPUs all the time. They spin when they
-// have no work, so the CPU time that they lack was taken by others.
-func undisturbed(f Figure, cores int) float64 {
-	return float64(f.Records) / f.CPUTime.Seconds() * float64(cores)
+// uneven fills in what is special of the load of a case, of how long it takes on one core.
+func (c *Calibrated) uneven(k *ModelCase, alone work) {
+	x := &c.Calibration
+	k.Weights = alone.weights
+	k.RouteMore = c.routed(alone) - x.Route.At(float64(k.Partitions))
+	for p, each := range alone.each {
+		k.Slow = append(k.Slow, max((each-x.ApplyChunk/alone.rowsOf[p])/x.Apply, 0.1))
+	}
 }
 
-// workOf is what agents did between two looks, without the time that others took.
-func workOf(before, after engine.Stats) (w work) {
-	var route, apply time.Duration
-	for i := range after.Agents {
-		busy := after.Agents[i].Busy
-		if i < len(before.Agents) {
-			busy -= before.Agents[i].Busy
-		}
-		on := after.Agents[i].Runner
-		had := float64(after.Runners[on].CPUTime-before.Runners[on].CPUTime) / float64(after.Elapsed-before.Elapsed)
-		busy = time.Duration(float64(busy) * min(had, 1))
-		if strings.HasPrefix(after.Agents[i].Name, "reader") {
-			route += busy
-		} else {
-			apply += busy
-		}
-	}
-	var rows, copied uint64
-	for i := range after.Partitions {
-		rows += after.Partitions[i].Rows - before.Partitions[i].Rows
-		copied += after.Partitions[i].Copied - before.Partitions[i].Copied
-	}
-	w.route, w.apply = float64(route)/float64(rows), float64(apply)/float64(rows)
-	if n := after.Epochs.Published - before.Epochs.Published; n > 0 {
-		const bytesPerNano = 8
-		w.epoch = float64(copied) / float64(n) / float64(len(after.Partitions)) / bytesPerNano
-	}
-	return w
+// routed is what a record took its router, without what the batch and the chunks took.
+func (c *Calibrated) routed(w work) float64 {
+	return w.route - c.Calibration.Batch/record.DefaultRows - c.Calibration.RouteChunk/w.chunkRows
 }
 
-// copyBandwidth is how many bytes cores goroutines read and write in a nanosecond when they copy.
-func copyBandwidth(cores int, d time.Duration) float64 {
-	const size = 32 << 20 // more than the caches
-	var all sync.WaitGroup
-	var mu sync.Mutex
-	total := 0.0
-	for range cores {
-		all.Go(func() {
-			from, to := make([]byte, size), make([]byte, size)
-			copy(to, from)
-			n, begin := 0, time.Now()
-			for time.Since(begin) < d {
-				copy(to, from)
-				n += 2 * size
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			total += float64(n) / float64(time.Since(begin))
-		})
-	}
-	all.Wait()
-	return total
-}
+// applied is what a record took its partition, without what the chunks took.
+func (c *Calibrated) applied(w work) float64 { return w.apply - c.Calibration.ApplyChunk/w.chunkRows }
 
 // Slots is the calibration with as many slots of rings as the engine has for a shape by default.
 func Slots(c desim.Calibration, readers, partitions int) desim.Calibration {

@@ -30,6 +30,10 @@ type ScalePoint struct {
 // Scale measures a workload with 1, 2, 4, ... up to most partitions on at most cores cores, for d
 // each. All groups exist before it measures. readers is the greatest number of readers; 0 is as
 // many as partitions. real is the number of cores, of which each may have several CPUs.
+//
+// Prepared records are dealt to the readers, so every point reads the same number of bytes again
+// and again. If each reader had as many as one, 16 readers would read from memory what one reads
+// from a cache, and the points would say more of that than of partitions.
 func Scale(w Workload, most, readers, cores, real int, d time.Duration, each func(ScalePoint)) error {
 	var one, best float64
 	for n := 1; n <= most; n *= 2 {
@@ -37,7 +41,7 @@ func Scale(w Workload, most, readers, cores, real int, d time.Duration, each fun
 		if readers > 0 {
 			r = min(n, readers)
 		}
-		e, err := w.Start(r, n, min(n, cores))
+		e, err := w.dealt(r).Start(r, n, min(n, cores))
 		if err != nil {
 			return err
 		}
@@ -61,6 +65,14 @@ func Scale(w Workload, most, readers, cores, real int, d time.Duration, each fun
 		each(p)
 	}
 	return nil
+}
+
+// dealt is the workload with its prepared records dealt to n readers. Each gets one batch at least.
+func (w Workload) dealt(n int) Workload {
+	if w.Prepare > 0 {
+		w.Prepare = max(w.Prepare/n, w.batchRows())
+	}
+	return w
 }
 
 // A Mode is one way to run a plan over the same records.

@@ -142,16 +142,20 @@ func (w Workload) generators(n int) ([]*readers.Generator, error) {
 	return gs, nil
 }
 
+func (w Workload) batchRows() int {
+	if w.BatchRows == 0 {
+		return record.DefaultRows
+	}
+	return w.BatchRows
+}
+
 // Batches makes the prepared records of n readers.
 func (w Workload) Batches(n int) ([][]*record.Batch, error) {
 	gs, err := w.generators(n)
 	if err != nil {
 		return nil, err
 	}
-	rows := w.BatchRows
-	if rows == 0 {
-		rows = record.DefaultRows
-	}
+	rows := w.batchRows()
 	var all [][]*record.Batch
 	number := map[int64]int{}
 	for _, g := range gs {

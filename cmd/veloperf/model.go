@@ -25,6 +25,7 @@ type modelCmd struct {
 	Duration        time.Duration `help:"How long to measure each." default:"300ms"`
 	SocketCores     int           `help:"An assumption: cores that share a memory." default:"64"`
 	SocketBandwidth float64       `help:"An assumption: what that memory moves, in GB/s." default:"300"`
+	Verbose         bool          `help:"Say on standard error what is measured."`
 	JSON            bool          `name:"json" help:"Print JSON objects, one a line, instead of text."`
 }
 
@@ -38,14 +39,20 @@ type modelPoint struct {
 	Cores      int     `json:"cores"`
 	Predicted  float64 `json:"predicted_records_per_second"`
 	Measured   float64 `json:"measured_records_per_second,omitempty"`
-	Error      float64 `json:"error,omitempty"`      // predicted / measured - 1
+	Error      float64 `json:"error,omitempty"` // predicted / measured - 1
+	// Spoiled says that the host left the threads their CPUs too seldom while this was measured.
+	Spoiled    bool    `json:"spoiled,omitempty"`
 	Efficiency float64 `json:"efficiency,omitempty"` // T(N) / (N T(1)), both predicted
 	// Limit is what the engine has in the way of this shape today; it is empty if nothing is.
 	Limit string `json:"limit,omitempty"`
 }
 
-// modelNanos is how long is simulated: less for many cores, where more happens at a time.
-func modelNanos(cores int) float64 { return math.Max(300e6/float64(cores), 2e6) }
+// modelTrust is how far a prediction may be from the measurement.
+const modelTrust = 0.1
+
+// modelNanos is how long is simulated: less for many rings, of which more happens at a time. It is
+// several times as long as a record is in the rings, which is 4 ms for 256 readers and partitions.
+func modelNanos(rings int) float64 { return math.Max(300e6/float64(rings), 16e6) }
 
 func (c *modelCmd) Run(std streams) error {
 	from, err := c.calibrated(std)
@@ -65,7 +72,7 @@ func (c *modelCmd) Run(std streams) error {
 			stamp
 			modelPoint
 			Assumptions []string `json:"assumptions"`
-		}{newStamp(nil), p, c.assumptions(from)})
+		}{newStamp(from.Spoilers), p, c.assumptions(from)})
 		if err != nil {
 			return err
 		}
@@ -107,10 +114,25 @@ func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
 			return nil, err
 		}
 	}
+	meter := newMeter()
+	bench.Observe = meter.begin
+	defer func() { bench.Observe = nil }()
 	from, err := bench.Calibrate(c.Profile, w, min(s.Cores, realCores(), 2), c.Runs, c.Duration,
-		func(what string) { fmt.Fprintf(std.err, "measuring: %s\n", what) })
-	if err != nil || c.Save == "" {
-		return from, err
+		func(round int) {
+			meter.run = round
+			fmt.Fprintf(std.err, "run %d of %d\n", round, c.Runs)
+		},
+		func(what string) {
+			if c.Verbose {
+				fmt.Fprintf(std.err, "measuring: %s\n", what)
+			}
+		})
+	if err != nil {
+		return nil, err
+	}
+	from.Spoilers = append(from.Spoilers, append(meter.setup, meter.lines()...)...)
+	if c.Save == "" {
+		return from, nil
 	}
 	text, err := json.MarshalIndent(from, "", "\t")
 	if err != nil {
@@ -128,8 +150,8 @@ func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err erro
 	}
 	for _, k := range from.Cases {
 		t, err := simulate(desim.Shape{
-			Readers: k.Readers, Partitions: k.Partitions, Cores: k.Cores, Weights: k.Weights, Slow: k.Slow,
-			Bandwidth: from.Bandwidth,
+			Readers: k.Readers, Partitions: k.Partitions, Cores: k.Cores, Weights: k.Weights,
+			RouteMore: k.RouteMore, Slow: k.Slow, Bandwidth: from.Bandwidth,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("case %s: %w", k.Name, err)
@@ -137,6 +159,7 @@ func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err erro
 		points = append(points, modelPoint{
 			Kind: "model beside measurement", Profile: from.Profile, Case: k.Name, Readers: k.Readers,
 			Partitions: k.Partitions, Cores: k.Cores, Predicted: t, Measured: k.Measured, Error: t/k.Measured - 1,
+			Spoiled: k.Spoiled(),
 		})
 	}
 	var one float64
@@ -174,16 +197,21 @@ func (c *modelCmd) bandwidth(from *bench.Calibrated, n int) float64 {
 // assumptions are what the model takes for granted.
 func (c *modelCmd) assumptions(from *bench.Calibrated) []string {
 	return []string{
-		"every record is routed through a ring: nothing is folded, and keys are even",
+		"every record is routed through a ring: nothing is folded, and keys are even unless the case says otherwise",
 		fmt.Sprintf("a step takes as long as it was measured to on %d cores, on any number", from.Cores),
+		"a record that stays on its core takes longer if the chunks that this core goes through are too many for its " +
+			"caches, by as much as was measured on one core with as many bytes",
+		"a record from another core takes the same time longer whatever the shape, because its line is in no cache " +
+			"of this core anyway",
+		"how much longer a hot key or a slow partition takes was measured on one core with one reader",
 		fmt.Sprintf("%d cores share a memory of %v GB/s, and each core gets what was measured here at most",
 			c.SocketCores, c.SocketBandwidth),
-		fmt.Sprintf("a record moves %.0f bytes from and to memory; the groups are in the caches of their core",
-			from.Calibration.Bytes),
+		fmt.Sprintf("a record that does not stay in the caches of a core moves %.0f bytes from and to memory; the "+
+			"groups stay there", from.Calibration.Bytes),
 		fmt.Sprintf("a look at a ring takes a partition %v ns, which was not measured", from.Calibration.Poll),
 		"a line from another socket takes no longer than one from another core",
 		"threads are never interrupted, and clocks do not slow down when more cores work",
-		"readers have their records at hand",
+		"readers have their records at hand: all readers together go through half a MiB, or four times the groups",
 	}
 }
 
@@ -191,21 +219,35 @@ func (c *modelCmd) print(std streams, from *bench.Calibrated, points []modelPoin
 	w := std.out
 	x := from.Calibration
 	fmt.Fprintf(w, "MODEL, not a measurement: a simulation of %s, calibrated on %d cores\n", from.Profile, from.Cores)
-	fmt.Fprintf(w, "a record: %.2f ns to route and %.2f to apply, %.2f and %.2f across cores; a batch %.0f ns, a "+
-		"chunk %.0f, an epoch %.0f; memory %.1f GB/s\n", x.Route, x.Apply, x.RouteRemote, x.Remote,
-		x.Batch, x.Chunk, x.Epoch,
-		from.Bandwidth)
+	fmt.Fprintf(w, "a record: %.2f ns to route to 2 partitions and %.2f to apply; %.2f and %.2f more across cores\n",
+		x.Route.At(2), x.Apply, x.RouteRemote, x.ApplyRemote)
+	fmt.Fprintf(w, "if the chunks of a core do not fit its caches: up to %.2f and %.2f more\n",
+		x.RouteCold.At(math.Inf(1)), x.ApplyCold.At(math.Inf(1)))
+	fmt.Fprintf(w, "a batch %.0f ns, a chunk %.0f at its router and %.0f at its partition, an epoch %.0f; memory %.1f "+
+		"GB/s\n", x.Batch, x.RouteChunk, x.ApplyChunk, x.Epoch, from.Bandwidth)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "shape\treaders\tmodel, records/s\tmeasured\terror\t")
+	fmt.Fprintln(t, "shape\tmodel, records/s\tmeasured\terror\t\t")
+	within, of := 0, 0
 	for _, p := range points {
-		if p.Measured > 0 {
-			fmt.Fprintf(t, "%s\t%d\t%.1f M\t%.1f M\t%+.0f %%\t\n", p.Case, p.Readers, p.Predicted/1e6, p.Measured/1e6,
-				100*p.Error)
+		if p.Measured == 0 {
+			continue
 		}
+		mark := ""
+		if p.Spoiled {
+			mark = "spoiled"
+		} else {
+			of++
+			if math.Abs(p.Error) <= modelTrust {
+				within++
+			}
+		}
+		fmt.Fprintf(t, "%s\t%.1f M\t%.1f M\t%+.0f %%\t%s\t\n", p.Case, p.Predicted/1e6, p.Measured/1e6,
+			100*p.Error, mark)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "within %.0f %%: %d of %d that were not spoiled\n", 100*modelTrust, within, of)
 	fmt.Fprintln(t, "cores\treaders\tpartitions\tmodel, records/s\tmodel, E(n)\tlimit of the engine\t")
 	for _, p := range points {
 		if p.Measured == 0 {
@@ -215,6 +257,15 @@ func (c *modelCmd) print(std streams, from *bench.Calibrated, points []modelPoin
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	for _, p := range from.Parts {
+		if p.Spoiled() {
+			fmt.Fprintf(w, "spoiled: %s: its threads had their CPUs in %d of %d slices of time\n", p.Name, p.Clean,
+				p.Slices)
+		}
+	}
+	for _, s := range from.Spoilers {
+		fmt.Fprintf(w, "could spoil the figures: %s\n", s)
 	}
 	fmt.Fprintln(w, "the model assumes:")
 	for _, a := range c.assumptions(from) {

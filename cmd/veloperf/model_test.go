@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,8 @@ import (
 
 // Goal: given a calibration the model says the same each time, says that it is a model and what it
 // assumes, has the predictions beside what was measured, and goes up to as many cores as asked for.
+// The calibration is a recorded one, of two virtual cores; its predictions are near to what was
+// measured there.
 func TestModel(t *testing.T) {
 	args := []string{"model", "--calibration=testdata/calibration.json", "--cores=32"}
 	out, stderr, status := veloperf(t, args...)
@@ -17,7 +20,7 @@ func TestModel(t *testing.T) {
 		t.Fatalf("status %d, %s", status, stderr)
 	}
 	for _, want := range []string{
-		"MODEL, not a measurement", "the model assumes:", "16 partitions on 2 cores", "a hot key", "\n     32  ",
+		"MODEL, not a measurement", "the model assumes:", "16 partitions on 2 cores", "a hot key", "a slow one", "\n     32  ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
@@ -46,21 +49,24 @@ func TestModel(t *testing.T) {
 		}
 		if p.Measured > 0 {
 			beside++
+			if math.Abs(p.Error) > 0.15 && !p.Spoiled {
+				t.Errorf("%s: %.4g records a second, %.4g were measured", p.Case, p.Predicted, p.Measured)
+			}
 			continue
 		}
 		beyond++
-		if p.Predicted < last {
+		if p.Cores > 2 && p.Predicted < last { // one partition needs no choice between partitions
 			t.Errorf("%d cores: %.3g records a second, %.3g with half as many", p.Cores, p.Predicted, last)
 		}
 		last = p.Predicted
 	}
-	if beside < 7 || beyond != 6 {
+	if beside < 8 || beyond != 6 {
 		t.Errorf("%d points beside measurements and %d beyond, expected at least 7, and 6", beside, beyond)
 	}
 	bad := filepath.Join(t.TempDir(), "bad.json")
 	for content, want := range map[string]string{
 		"x":                          "is no calibration",
-		`{"calibration": {}}`:        "route_ns is 0, expected more than 0",
+		`{"calibration": {}}`:        "route_ns has no points, expected one at least",
 		`{"cores": 2, "cases": [1]}`: "is no calibration",
 	} {
 		if err := os.WriteFile(bad, []byte(content), 0o644); err != nil {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // What the engine does at once.
@@ -21,23 +22,64 @@ const (
 	chunksPerStep = 4
 )
 
+// A Point of a curve is how many nanoseconds something takes at a number of partitions or bytes.
+type Point struct {
+	At    float64 `json:"at"`
+	Nanos float64 `json:"ns"`
+}
+
+// A Curve has points in ascending order. Between two points it is straight over the logarithm of
+// At; before the first and after the last it is level. A curve without points is 0.
+type Curve []Point
+
+// At is the value of the curve.
+func (c Curve) At(x float64) float64 {
+	if len(c) == 0 {
+		return 0
+	}
+	if x <= c[0].At {
+		return c[0].Nanos
+	}
+	for i, to := range c[1:] {
+		if x < to.At {
+			from := c[i]
+			return from.Nanos + (to.Nanos-from.Nanos)*math.Log(x/from.At)/math.Log(to.At/from.At)
+		}
+	}
+	return c[len(c)-1].Nanos
+}
+
 // A Calibration is how long the parts of the work take, in nanoseconds.
+//
+// What a record takes depends on where the line of memory is that it is written to or read from.
+// It takes least if the chunks that a core goes through stay in the caches of that core. If they
+// are too many bytes for that, a record that stays on its core takes RouteCold and ApplyCold more.
+// If the other end of the ring is on another core, the line has to come from there, however few
+// bytes there are. Then a record takes RouteRemote and ApplyRemote more, and not RouteCold and
+// ApplyCold.
 type Calibration struct {
-	Route       float64 `json:"route_ns"`        // a record, at its router, to the same core
-	RouteRemote float64 `json:"route_remote_ns"` // to another core
-	// RouteOne is Route if there is one partition: then records are copied and not scattered.
-	RouteOne float64 `json:"route_one_ns"`
-	Apply    float64 `json:"apply_ns"`        // a record from the same core, at its partition
-	Remote   float64 `json:"apply_remote_ns"` // from another core
-	Batch    float64 `json:"batch_ns"`        // a batch, beside its records
-	Chunk    float64 `json:"chunk_ns"`        // a chunk, beside its records, half on either side
-	Poll     float64 `json:"poll_ns"`         // a look at a ring, of a partition
-	Epoch    float64 `json:"epoch_ns"`        // an epoch, of a partition, beside its marks
+	Route Curve   `json:"route_ns"` // a record, at its router, by number of partitions
+	Apply float64 `json:"apply_ns"` // a record, at its partition
+
+	RouteRemote float64 `json:"route_remote_more_ns"`
+	ApplyRemote float64 `json:"apply_remote_more_ns"`
+	// RouteCold and ApplyCold are by the bytes that a core goes through; see cycled.
+	RouteCold Curve `json:"route_cold_more_ns"`
+	ApplyCold Curve `json:"apply_cold_more_ns"`
+
+	Batch float64 `json:"batch_ns"` // a batch, beside its records
+	// RouteChunk and ApplyChunk are a chunk, beside its records, at its router and its partition.
+	RouteChunk float64 `json:"route_chunk_ns"`
+	ApplyChunk float64 `json:"apply_chunk_ns"`
+
+	Poll  float64 `json:"poll_ns"`  // a look at a ring, of a partition
+	Epoch float64 `json:"epoch_ns"` // an epoch, of a partition, beside its marks
 
 	ChunkRows     int     `json:"chunk_rows"`
 	RingSlots     int     `json:"ring_slots"`       // between cores
 	LocalSlots    int     `json:"local_ring_slots"` // on one core
 	EpochInterval float64 `json:"epoch_interval_ns"`
+	RecordBytes   float64 `json:"bytes_in_chunk"`   // of a record
 	Bytes         float64 `json:"bytes_per_record"` // that go to memory and come from there
 }
 
@@ -46,7 +88,10 @@ type Shape struct {
 	Readers, Partitions, Cores int
 	// Weights is the part of the records that each partition gets; nil is the same for all.
 	Weights []float64
-	// Slow is how many times as long each partition takes for a record; nil is once.
+	// RouteMore is how many nanoseconds more than Route a record takes its router, because of what
+	// is in the records; less if it is negative.
+	RouteMore float64
+	// Slow is how many times as long as Apply each partition takes for a record; nil is once.
 	Slow []float64
 	// Bandwidth is how many bytes all cores together may move in a nanosecond; 0 is without limit.
 	Bandwidth float64
@@ -63,6 +108,8 @@ type Result struct {
 	Arrived, Queued, Wait float64
 	// Busy is the part of the time in which the runners had work, on average.
 	Busy float64
+	// Cycled is how many bytes of chunks the core that goes through most of them goes through.
+	Cycled float64
 }
 
 // PerSecond is the throughput.
@@ -71,26 +118,50 @@ func (r *Result) PerSecond() float64 { return r.Records / r.Nanos * 1e9 }
 // Validate says what is wrong with a calibration.
 func (c *Calibration) Validate() error {
 	var faults []error
-	for _, f := range []struct {
+	type value struct {
 		name  string
 		v     float64
 		least string
-	}{
-		{"route_ns", c.Route, "more than 0"},
-		{"route_remote_ns", c.RouteRemote, "more than 0"},
-		{"route_one_ns", c.RouteOne, "more than 0"},
+	}
+	all := []value{
 		{"apply_ns", c.Apply, "more than 0"},
-		{"apply_remote_ns", c.Remote, "more than 0"},
 		{"epoch_interval_ns", c.EpochInterval, "more than 0"},
 		{"chunk_rows", float64(c.ChunkRows), "more than 0"},
 		{"ring_slots", float64(c.RingSlots), "more than 0"},
 		{"local_ring_slots", float64(c.LocalSlots), "more than 0"},
+		{"bytes_in_chunk", c.RecordBytes, "more than 0"},
+		{"route_remote_more_ns", c.RouteRemote, "0 or more"},
+		{"apply_remote_more_ns", c.ApplyRemote, "0 or more"},
 		{"batch_ns", c.Batch, "0 or more"},
-		{"chunk_ns", c.Chunk, "0 or more"},
+		{"route_chunk_ns", c.RouteChunk, "0 or more"},
+		{"apply_chunk_ns", c.ApplyChunk, "0 or more"},
 		{"poll_ns", c.Poll, "0 or more"},
 		{"epoch_ns", c.Epoch, "0 or more"},
 		{"bytes_per_record", c.Bytes, "0 or more"},
+	}
+	if len(c.Route) == 0 {
+		faults = append(faults, errors.New("calibration: route_ns has no points, expected one at least"))
+	}
+	for _, curve := range []struct {
+		name   string
+		points Curve
+		least  string
+	}{
+		{"route_ns", c.Route, "more than 0"},
+		{"route_cold_more_ns", c.RouteCold, "0 or more"},
+		{"apply_cold_more_ns", c.ApplyCold, "0 or more"},
 	} {
+		last := 0.0
+		for _, p := range curve.points {
+			all = append(all, value{fmt.Sprintf("%s at %v", curve.name, p.At), p.Nanos, curve.least})
+			if !(p.At > last) || math.IsInf(p.At, 1) {
+				faults = append(faults, fmt.Errorf("calibration: %s has a point at %v after %v, expected more",
+					curve.name, p.At, last))
+			}
+			last = p.At
+		}
+	}
+	for _, f := range all {
 		if !(f.v >= 0) || f.v == 0 && f.least == "more than 0" || math.IsInf(f.v, 1) {
 			faults = append(faults, fmt.Errorf("calibration: %s is %v, expected %s", f.name, f.v, f.least))
 		}
@@ -102,7 +173,7 @@ func (c *Calibration) Validate() error {
 	return errors.Join(faults...)
 }
 
-// A chunk is records on their way, or the mark of an epoch if rows is 0.
+// A chunk is records on their way, or the mark of an epoch.
 type chunk struct {
 	reader int
 	rows   float64
@@ -115,21 +186,25 @@ type ringState struct {
 	queued, slots int
 	open          float64 // rows in the open chunk
 	owed          float64 // rows that the weights have not made whole yet
-	held          bool    // the mark of the next epoch is in front
-	later         []chunk // what came after that mark
+
+	chunks  []chunk // that the partition sees and has not taken
+	held    bool    // the mark of the next epoch has been taken
+	rows, n float64 // that the partition has taken, in n chunks
 }
 
 type router struct {
 	id, epoch int
 	left      int     // rows of the batch at hand
 	each      float64 // how long a record takes, on average over the partitions
+	leaves    float64 // the part of the records whose lines leave the caches of the core
 	rings     []ringState
 }
 
 type partition struct {
 	id, epoch, marks int
-	queue            []chunk // of all rings, in the order in which they came
-	remote           []bool  // by reader
+	next             int       // the ring that is looked at first
+	each             []float64 // how long a record takes, by reader
+	leaves           []float64 // as of a router, by reader
 }
 
 // A runner steps its agents in turn.
@@ -181,7 +256,9 @@ type simulation struct {
 	waits, out float64
 }
 
-// Run simulates the shape for that many nanoseconds, after a warm-up of half as many.
+// Run simulates the shape for that many nanoseconds, after a warm-up of half as many. It does so
+// twice: the first time says how many rows the chunks have, and so how many bytes the cores go
+// through.
 func Run(c Calibration, s Shape, nanos float64) (Result, error) {
 	if err := c.Validate(); err != nil {
 		return Result{}, err
@@ -190,7 +267,19 @@ func Run(c Calibration, s Shape, nanos float64) (Result, error) {
 		return Result{}, fmt.Errorf("model: %d readers, %d partitions, %d cores for %v ns, expected at least 1 of each",
 			s.Readers, s.Partitions, s.Cores, nanos)
 	}
-	m := newSimulation(c, s)
+	m := newSimulation(c, s, make([]float64, s.Cores))
+	m.run(nanos)
+	if len(c.RouteCold)+len(c.ApplyCold) == 0 {
+		return m.res, nil
+	}
+	cycled := m.cycled()
+	m = newSimulation(c, s, cycled)
+	m.run(nanos)
+	m.res.Cycled = slices.Max(cycled)
+	return m.res, nil
+}
+
+func (m *simulation) run(nanos float64) {
 	for _, r := range m.runners {
 		heap.Push(&m.events, r)
 	}
@@ -213,10 +302,41 @@ func Run(c Calibration, s Shape, nanos float64) (Result, error) {
 		m.res.Wait = m.waits / m.out
 	}
 	m.res.Busy /= nanos * float64(len(m.runners))
-	return m.res, nil
 }
 
-func newSimulation(c Calibration, s Shape) *simulation {
+// cycled is how many bytes of chunks each core has gone through when it has gone once through all
+// slots of its rings. If they are more than a cache has room for, a line has left the cache by the
+// time it is needed again.
+func (m *simulation) cycled() []float64 {
+	bytes := make([]float64, m.shape.Cores)
+	for id, r := range m.routers {
+		for p := range r.rings {
+			g := &r.rings[p]
+			if g.n == 0 {
+				continue
+			}
+			n := float64(g.slots) * g.rows / g.n * m.RecordBytes
+			bytes[m.routerOn[id].id] += n
+			if m.partOn[p] != m.routerOn[id] {
+				bytes[m.partOn[p].id] += n
+			}
+		}
+	}
+	return bytes
+}
+
+// CycledOf is cycled for n readers and n partitions on as many cores, one of each on a core, or all
+// on one core, whose chunks have rows records. Calibrations need it.
+func (c *Calibration) CycledOf(n, cores int, rows float64) float64 {
+	slots := n * n * c.LocalSlots
+	if cores > 1 {
+		slots = c.LocalSlots + 2*(n-1)*c.RingSlots
+	}
+	return float64(slots) * rows * c.RecordBytes
+}
+
+// newSimulation sets up a simulation. cycled has the bytes that each core goes through.
+func newSimulation(c Calibration, s Shape, cycled []float64) *simulation {
 	m := &simulation{Calibration: c, shape: s, weights: s.Weights, nextEpoch: c.EpochInterval}
 	if m.weights == nil {
 		for range s.Partitions {
@@ -239,30 +359,51 @@ func newSimulation(c Calibration, s Shape) *simulation {
 	}
 	for i := range s.Readers {
 		r := &router{id: i, rings: make([]ringState, s.Partitions)}
+		on := m.routerOn[i]
+		r.each = max(c.Route.At(float64(s.Partitions))+s.RouteMore, 0)
 		for p := range r.rings {
-			r.rings[p].slots = c.RingSlots
-			if m.partOn[p] == m.routerOn[i] {
-				r.rings[p].slots = c.LocalSlots
-				r.each += m.weights[p] * c.Route
-			} else {
+			r.rings[p].slots = c.LocalSlots
+			if m.partOn[p] != on {
+				r.rings[p].slots = c.RingSlots
 				r.each += m.weights[p] * c.RouteRemote
+				r.leaves += m.weights[p]
+			} else {
+				r.each += m.weights[p] * c.RouteCold.At(cycled[on.id])
+				r.leaves += m.weights[p] * c.leaves(cycled[on.id])
 			}
 		}
-		if s.Partitions == 1 {
-			r.each += c.RouteOne - c.Route
-		}
 		m.routers = append(m.routers, r)
-		m.routerOn[i].agents = append(m.routerOn[i].agents, r)
+		on.agents = append(on.agents, r)
 	}
 	for i := range s.Partitions {
-		p := &partition{id: i, remote: make([]bool, s.Readers)}
-		for r := range p.remote {
-			p.remote[r] = m.routerOn[r] != m.partOn[i]
+		p := &partition{id: i, each: make([]float64, s.Readers), leaves: make([]float64, s.Readers)}
+		on := m.partOn[i]
+		for r := range p.each {
+			p.each[r] = c.Apply
+			if s.Slow != nil {
+				p.each[r] *= s.Slow[i]
+			}
+			if m.routerOn[r] != on {
+				p.each[r] += c.ApplyRemote
+				p.leaves[r] = 1
+			} else {
+				p.each[r] += c.ApplyCold.At(cycled[on.id])
+				p.leaves[r] = c.leaves(cycled[on.id])
+			}
 		}
 		m.partitions = append(m.partitions, p)
-		m.partOn[i].agents = append(m.partOn[i].agents, p)
+		on.agents = append(on.agents, p)
 	}
 	return m
+}
+
+// leaves is the part of the records that stay on their core whose lines leave its caches: all or
+// none. They do if it is not known what fits.
+func (c *Calibration) leaves(cycled float64) float64 {
+	if len(c.RouteCold) > 0 && c.RouteCold.At(cycled) == 0 {
+		return 0
+	}
+	return 1
 }
 
 // begin begins to count, after the warm-up.
@@ -297,11 +438,11 @@ func (m *simulation) step(r *runner) {
 		var effects func()
 		switch a := a.(type) {
 		case *router:
-			took, bytes, effects = m.route(a)
-			bytes *= m.Bytes * 2 / 3 // the chunk is fetched to be written, and written back
+			var records float64
+			took, records, effects = m.route(a)
+			bytes = records * a.leaves * m.Bytes * 2 / 3 // fetched to be written, and written back
 		case *partition:
 			took, bytes, effects = m.apply(a)
-			bytes *= m.Bytes / 3
 		}
 		if took == 0 {
 			continue
@@ -386,7 +527,7 @@ func (m *simulation) route(r *router) (took, records float64, effects func()) {
 			return 0, 0, nil
 		}
 	}
-	took += records*r.each + float64(len(out))*m.Chunk/2
+	took += records*r.each + float64(len(out))*m.RouteChunk
 	return max(took, 1), records, func() {
 		for _, s := range out {
 			s.c.since = m.now
@@ -409,54 +550,64 @@ func (r *router) fits(m *simulation) bool {
 	return true
 }
 
-// arrive puts a chunk into the queue of a partition. If a mark waits for others in its ring, the
-// chunk waits too.
+// arrive puts a chunk into its ring.
 func (m *simulation) arrive(p *partition, c chunk) {
 	m.inRings += c.rows
 	m.res.Arrived += c.rows
 	g := &m.routers[c.reader].rings[p.id]
-	switch {
-	case g.held:
-		g.later = append(g.later, c)
-	case c.mark:
-		g.held = true
-		p.marks++
-		m.wake(m.partOn[p.id])
-	default:
-		p.queue = append(p.queue, c)
-		m.wake(m.partOn[p.id])
-	}
+	g.chunks = append(g.chunks, c)
+	m.wake(m.partOn[p.id])
 }
 
-// apply is the Step of a partition: some chunks, or the answer to an epoch.
-func (m *simulation) apply(p *partition) (took, records float64, effects func()) {
-	taken := p.queue[:min(chunksPerStep, len(p.queue))]
-	slow := 1.0
-	if m.shape.Slow != nil {
-		slow = m.shape.Slow[p.id]
-	}
-	for _, c := range taken {
-		each := m.Apply
-		if p.remote[c.reader] {
-			each = m.Remote
+// apply is the Step of a partition: some chunks, ring by ring, and the answer to an epoch. It
+// returns the time, the bytes from memory and the effects.
+func (m *simulation) apply(p *partition) (took, bytes float64, effects func()) {
+	var taken []chunk
+	records := 0.0
+	work := 0
+	for range m.routers {
+		g := &m.routers[p.next].rings[p.id]
+		reader := p.next
+		p.next = (p.next + 1) % len(m.routers)
+		n := 0
+		for n < len(g.chunks) && work < chunksPerStep && !g.held {
+			c := g.chunks[n]
+			n++
+			work++
+			if c.mark { // it stays in the ring until the epoch is answered
+				g.held = true
+				p.marks++
+				break
+			}
+			took += c.rows*p.each[reader] + m.ApplyChunk
+			records += c.rows
+			bytes += c.rows * p.leaves[reader] * m.Bytes / 3
+			g.rows += c.rows
+			g.n++
+			taken = append(taken, c)
 		}
-		took += c.rows*each*slow + m.Chunk/2
-		records += c.rows
-	}
-	if len(taken) == 0 {
-		if p.marks < len(m.routers) {
-			return 0, 0, nil
+		g.chunks = g.chunks[n:]
+		if work == chunksPerStep {
+			break
 		}
-		return max(m.Epoch, 1), 0, func() { m.answer(p) }
 	}
-	taken = append([]chunk(nil), taken...)
-	p.queue = p.queue[len(taken):]
+	answers := p.marks == len(m.routers)
+	if work == 0 && !answers {
+		return 0, 0, nil
+	}
+	if answers {
+		took += m.Epoch
+		p.marks = 0
+	}
 	took += m.Poll * float64(len(m.routers))
-	return max(took, 1), records, func() {
+	return max(took, 1), bytes, func() {
 		for _, c := range taken {
 			m.release(p, c)
 		}
 		m.res.Records += records
+		if answers {
+			m.answer(p)
+		}
 	}
 }
 
@@ -471,21 +622,13 @@ func (m *simulation) release(p *partition, c chunk) {
 
 // answer ends an epoch at a partition: the rings go on.
 func (m *simulation) answer(p *partition) {
-	p.marks = 0
 	p.epoch++
 	if p.id == 0 {
 		m.res.Epochs++
 	}
 	for id, r := range m.routers {
-		g := &r.rings[p.id]
-		g.held = false
+		r.rings[p.id].held = false
 		m.release(p, chunk{reader: id})
-		later := g.later
-		g.later = nil
-		for _, c := range later {
-			m.inRings -= c.rows // arrive counts it again
-			m.res.Arrived -= c.rows
-			m.arrive(p, c)
-		}
 	}
+	m.wake(m.partOn[p.id])
 }

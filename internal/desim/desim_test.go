@@ -7,9 +7,9 @@ import (
 
 // typical is about what a core of a server comes to.
 var typical = Calibration{
-	Route: 5, RouteRemote: 5, RouteOne: 5, Apply: 6, Remote: 7, Batch: 300, Chunk: 200, Poll: 2,
+	Route: Curve{{1, 5}}, Apply: 6, ApplyRemote: 1, Batch: 300, RouteChunk: 100, ApplyChunk: 100, Poll: 2,
 	Epoch: 20_000, ChunkRows: 2730, RingSlots: 32,
-	LocalSlots: 2, EpochInterval: 1e6, Bytes: 64,
+	LocalSlots: 2, EpochInterval: 1e6, Bytes: 64, RecordBytes: 24,
 }
 
 func simulate(t *testing.T, c Calibration, s Shape, nanos float64) Result {
@@ -24,7 +24,7 @@ func simulate(t *testing.T, c Calibration, s Shape, nanos float64) Result {
 // Goal: on one core the throughput is what the times add up to, by hand.
 func TestOneCore(t *testing.T) {
 	c := typical
-	c.Batch, c.Chunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 1e12
+	c.Batch, c.RouteChunk, c.ApplyChunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 0, 1e12
 	r := simulate(t, c, Shape{Readers: 1, Partitions: 1, Cores: 1}, 20e6)
 	if want := 1e9 / 11.0; math.Abs(r.PerSecond()/want-1) > 0.01 || r.Busy < 0.99 {
 		t.Errorf("%.3g records a second, expected %.3g; busy %.3f", r.PerSecond(), want, r.Busy)
@@ -34,9 +34,10 @@ func TestOneCore(t *testing.T) {
 // Goal: on cores of their own the slower of router and partition says how fast it goes.
 func TestPipeline(t *testing.T) {
 	c := typical
-	c.Batch, c.Chunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 1e12
+	c.Batch, c.RouteChunk, c.ApplyChunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 0, 1e12
+	c.Apply = 1
 	for _, remote := range []float64{2, 5, 20} {
-		c.Remote = remote
+		c.ApplyRemote = remote - c.Apply
 		r := simulate(t, c, Shape{Readers: 1, Partitions: 1, Cores: 2}, 20e6)
 		if want := 1e9 / max(5, remote); math.Abs(r.PerSecond()/want-1) > 0.02 {
 			t.Errorf("%v ns remote: %.3g records a second, expected %.3g", remote, r.PerSecond(), want)
@@ -73,7 +74,7 @@ func TestBandwidth(t *testing.T) {
 // Goal: without contention more cores are never slower.
 func TestMoreCores(t *testing.T) {
 	c := typical
-	c.Chunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 1e12
+	c.RouteChunk, c.ApplyChunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 1e12
 	last := 0.0
 	for n := 1; n <= 64; n *= 2 {
 		r := simulate(t, c, Shape{Readers: n, Partitions: n, Cores: n}, 3e6)
@@ -137,11 +138,56 @@ func TestDeterministic(t *testing.T) {
 		t.Errorf("%+v, then %+v", a, b)
 	}
 	bad := typical
-	bad.Route, bad.ChunkRows, bad.Poll = 0, 100, math.NaN()
+	bad.Apply, bad.ChunkRows, bad.Poll = 0, 100, math.NaN()
 	if _, err := Run(bad, s, 1e6); err == nil {
 		t.Error("a calibration without times was taken")
 	}
 	if _, err := Run(typical, Shape{}, 1e6); err == nil {
 		t.Error("a shape without cores was taken")
+	}
+}
+
+// Goal: a record takes longer if the chunks of its core do not stay in a cache, by as much as the
+// curve says for the bytes that come out of the simulation, and longer across cores. Method: rings
+// whose chunks have as many rows as a batch gives each partition, so the bytes are known.
+func TestCold(t *testing.T) {
+	c := typical
+	c.Batch, c.RouteChunk, c.ApplyChunk, c.Poll, c.Epoch, c.EpochInterval = 0, 0, 0, 0, 0, 1e12
+	s := Shape{Readers: 1, Partitions: 16, Cores: 1}
+	bytes := 16 * 2 * float64(batchRows) / 16 * c.RecordBytes
+	for _, more := range []float64{0, 3, 9} {
+		c.RouteCold = Curve{{bytes / 2, 0}, {bytes, more}, {2 * bytes, 100}}
+		c.ApplyCold = Curve{{bytes / 4, 0}, {bytes / 2, more}}
+		s.Bandwidth = 0
+		r := simulate(t, c, s, 20e6)
+		if math.Abs(r.Cycled/bytes-1) > 0.01 {
+			t.Errorf("a core goes through %.0f bytes, expected %.0f", r.Cycled, bytes)
+		}
+		s.Bandwidth = 1
+		if b := simulate(t, c, s, 20e6).Bytes; (b == 0) != (more == 0) {
+			t.Errorf("%v ns more: %.0f bytes went to memory", more, b)
+		}
+		if want := 1e9 / (11 + 2*more); math.Abs(r.PerSecond()/want-1) > 0.02 {
+			t.Errorf("%v ns more: %.4g records a second, expected %.4g", more, r.PerSecond(), want)
+		}
+	}
+}
+
+// Goal: a curve goes through its points, is straight over the logarithm between them, and level
+// outside.
+func TestCurve(t *testing.T) {
+	c := Curve{{2, 4}, {8, 10}, {16, 6}}
+	for at, want := range map[float64]float64{0: 4, 1: 4, 2: 4, 4: 7, 8: 10, 16: 6, 1000: 6} {
+		if got := c.At(at); math.Abs(got-want) > 1e-9 {
+			t.Errorf("at %v: %v, expected %v", at, got, want)
+		}
+	}
+	if got := Curve(nil).At(3); got != 0 {
+		t.Errorf("no points: %v", got)
+	}
+	bad := typical
+	bad.RouteCold = Curve{{2, 1}, {2, 1}}
+	if _, err := Run(bad, Shape{Readers: 1, Partitions: 1, Cores: 1}, 1e6); err == nil {
+		t.Error("a curve that goes back was taken")
 	}
 }
