@@ -19,7 +19,8 @@ const MaxShares = 1024
 // two processes have the same group, and their results together are the result. The source
 // compares the partition of each record with the one that Kafka's own partitioner (murmur2 of the
 // key) gives, so that a producer that partitions otherwise is found out at its first record and not
-// by wrong results. A topic that gets more partitions has its keys dealt anew, which ends the
+// by wrong results. Whether a plan may be shared is for the caller to ask: see Plan.DividedBy of
+// package plan, with the columns that keys are made of. A topic that gets more partitions has its keys dealt anew, which ends the
 // source.
 type Share struct{ Number, Of int }
 
