@@ -71,8 +71,8 @@ func (p *Plan) divided(columns []string) (places [][]int, err error) {
 	places = p.selected(rows, names)
 	for k := range places {
 		if p.Distinct && len(places[k]) == 0 {
-			return nil, fmt.Errorf("DISTINCT would be of each part: SELECT lacks column %q, by which records are divided",
-				columns[k])
+			return nil, fmt.Errorf("DISTINCT would be of each part: SELECT lacks column %q, by which records are "+
+				"divided", columns[k])
 		}
 	}
 	return places, nil

@@ -96,7 +96,8 @@ func TestDivided(t *testing.T) {
 		slices.Sort(want)
 		slices.Sort(got)
 		if slices.Equal(got, want) != (c.says == "") {
-			t.Errorf("%s: the parts have %d rows, all %d, expected the same: %v", c.text, len(got), len(want), c.says == "")
+			t.Errorf("%s: the parts have %d rows, all %d, expected the same: %v", c.text, len(got), len(want),
+				c.says == "")
 		}
 	}
 	if plan, err := query.Compile("SELECT a FROM t", schema); err != nil || plan.DividedBy() == nil ||

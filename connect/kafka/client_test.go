@@ -226,7 +226,7 @@ func TestOptionFaults(t *testing.T) {
 			map[string]string{"key.column": "s", "header.columns": "s=a"},
 			`column "s" is for the header a and for something else`,
 		},
-		{map[string]string{"share": "2/5"}, "option share: which columns the keys of the topic are made of is not known"},
+		{map[string]string{"share": "2/5"}, "option share: which columns the keys of the topic are made of is not"},
 		{map[string]string{"share": "5"}, `option share: the share "5"`},
 		{map[string]string{"share": "2/5", "share.key": "n,k"}, `option share.key: there is no column "k"`},
 		{map[string]string{"share.key": "n"}, "option share.key: share.key says how a topic is shared"},

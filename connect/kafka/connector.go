@@ -266,8 +266,8 @@ func shareOf(r *connect.SourceRequest) (share Share, columns []string, err error
 	}
 	text := cmp.Or(o.Text("share.key"), o.Text("key.column"))
 	if text == "" {
-		return Share{}, nil, o.Errorf("share", "which columns the keys of the topic are made of is not known, so a group "+
-			"could be in several processes: set key.column to a column for the key, or share.key = 'a, b' to the "+
+		return Share{}, nil, o.Errorf("share", "which columns the keys of the topic are made of is not known, so a "+
+			"group could be in several processes: set key.column to a column for the key, or share.key = 'a, b' to the "+
 			"columns of the value that its producers make keys of; then GROUP BY them")
 	}
 	for _, name := range strings.Split(text, ",") {

@@ -31,7 +31,9 @@ func TestResponsesTwin(t *testing.T) {
 	for name, server := range map[string]*tls.Config{"plaintext": nil, "TLS": {Certificates: []tls.Certificate{pair}}} {
 		t.Run(name, func(t *testing.T) {
 			opts := []kfake.Opt{kfake.NumBrokers(1), kfake.SeedTopics(3, "t")}
-			cfg := SourceConfig{Topic: "t", UntilEnd: true, FetchBytes: 200_000, BufferBytes: 1, Partition: "p", Offset: "o"}
+			cfg := SourceConfig{
+				Topic: "t", UntilEnd: true, FetchBytes: 200_000, BufferBytes: 1, Partition: "p", Offset: "o",
+			}
 			if server != nil {
 				opts = append(opts, kfake.TLS(server))
 				cfg.Client.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a test
@@ -154,7 +156,10 @@ func TestFetchConn(t *testing.T) {
 		{"an answer to something else", [][]byte{fetchRequest(5, 16)}, other, other, false},
 		{"no session ids", [][]byte{fetchRequest(8, 6)}, old, old, false},
 		{"large", [][]byte{fetchRequest(7, 11)}, large(7, 11), nil, false},
-		{"large and flexible", [][]byte{slices.Concat(fetchRequest(1, 16), fetchRequest(7, 16))}, large(7, 16), nil, false},
+		{
+			"large and flexible",
+			[][]byte{slices.Concat(fetchRequest(1, 16), fetchRequest(7, 16))}, large(7, 16), nil, false,
+		},
 		{"damaged", [][]byte{fetchRequest(9, 16)}, damaged, nil, true},
 		{"half a request", [][]byte{fetchRequest(7, 16)[:9]}, large(7, 16), large(7, 16), false},
 		{"no length", [][]byte{{1}}, []byte("HTTP/1.1 400 Bad Request"), []byte("HTTP/1.1 400 Bad Request"), false},
@@ -217,11 +222,12 @@ func testFetchConn(t *testing.T, requests [][]byte, answer, want []byte, fault b
 	if whole == nil || r.collect(f) != nil {
 		t.Fatal("the response is not there once")
 	}
+	bytesOf := func() int { return len(whole.fetch.Topics[0].Partitions[0].RecordBatches) }
 	switch {
 	case fault != (whole.err != nil):
 		t.Errorf("a response that is damaged: %v", whole.err)
-	case !fault && (f.ThrottleMillis != 7 || len(whole.fetch.Topics[0].Partitions[0].RecordBatches) != 4*smallResponse):
-		t.Errorf("throttled for %d ms, %d bytes", f.ThrottleMillis, len(whole.fetch.Topics[0].Partitions[0].RecordBatches))
+	case !fault && (f.ThrottleMillis != 7 || bytesOf() != 4*smallResponse):
+		t.Errorf("throttled for %d ms, %d bytes", f.ThrottleMillis, bytesOf())
 	}
 	whole.release()
 	if r.freeBytes == 0 {
@@ -275,9 +281,8 @@ func TestResponsesMemory(t *testing.T) {
 // Goal: a dialer of the user's own is kept, and its errors are.
 func TestResponsesDialer(t *testing.T) {
 	no := errors.New("no way out")
-	opts := []kgo.Opt{kgo.SeedBrokers("localhost:1"), kgo.Dialer(func(context.Context, string, string) (net.Conn, error) {
-		return nil, no
-	})}
+	dial := func(context.Context, string, string) (net.Conn, error) { return nil, no }
+	opts := []kgo.Opt{kgo.SeedBrokers("localhost:1"), kgo.Dialer(dial)}
 	opts, err := newResponses().dialer(opts)
 	if err != nil {
 		t.Fatal(err)
