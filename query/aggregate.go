@@ -216,7 +216,11 @@ func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name str
 	a.Name = name
 	check := &plan.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []plan.Aggregate{a}}
 	if err := check.Validate(); err != nil {
-		c.fault(x.Pos, "%s: %s", x.Name, reason(err))
+		text := strings.TrimPrefix(reason(err), "agg: ")
+		if !strings.HasPrefix(text, x.Name+"(") {
+			text = x.Name + ": " + text
+		}
+		c.fault(x.Pos, "%s", text)
 		return ""
 	}
 	c.aggregates[text] = name
@@ -259,7 +263,16 @@ func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 		want = 0
 	}
 	if len(x.Args) != want {
-		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(x.Args), want)
+		hint := ""
+		switch {
+		case x.Name == "count" && x.Distinct:
+			hint = ": write SELECT count(*) FROM (SELECT DISTINCT a, b FROM ...)"
+		case (kind == plan.Min || kind == plan.Max) && len(x.Args) > 1:
+			hint = ": write " + map[plan.AggregateKind]string{plan.Min: "least", plan.Max: "greatest"}[kind] + "(a, b)"
+		case kind == plan.ApproxPercentile:
+			hint = ": write " + x.Name + "(x, 0.99)"
+		}
+		c.fault(x.Pos, "%s of %d arguments, expected %d%s", x.Name, len(x.Args), want, hint)
 		return false
 	}
 	return true
@@ -392,6 +405,11 @@ func (c *compiler) free(base string) string {
 			return name
 		}
 	}
+}
+
+// said is what an error says, without the package that says it. There are carets for where it is.
+func said(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "expr: "), "agg: ")
 }
 
 // reason is the innermost error. The outer ones say where it is, which a caret does better.
