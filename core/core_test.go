@@ -602,6 +602,10 @@ func testStepAllocations(t *testing.T, fold Fold) {
 			{Name: "last", Func: plan.Last, Column: "name", By: "w"},
 			{Name: "different", Func: plan.ApproxCountDistinct, Column: "name"},
 			{Name: "median", Func: plan.ApproxPercentile, Column: "v", Fraction: 0.5},
+			{Name: "top", Func: plan.ApproxTopK, Column: "name", K: 3},
+			{Name: "wtop", Func: plan.ApproxTopK, Column: "w", K: 3},
+			{Name: "sample", Func: plan.ReservoirSample, Column: "w", K: 5},
+			{Name: "names", Func: plan.ReservoirSample, Column: "name", K: 2},
 		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {

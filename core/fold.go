@@ -48,6 +48,7 @@ const foldPanes = 8
 // come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
+	reader   plan.ReaderID
 	exchange plan.Exchange
 	// limit bounds the bytes of the tables.
 	limit  int
@@ -92,9 +93,9 @@ type foldTable struct {
 	*table.Table
 }
 
-func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition, state *MemoryBudget) (*folder,
-	error,
-) {
+func newFolder(reader plan.ReaderID, l *layout.Layout, fold Fold, route plan.Route, local []*Partition,
+	state *MemoryBudget,
+) (*folder, error) {
 	exchange := fold.Exchange
 	if exchange == plan.ExchangeAuto && (route.Routing != plan.RouteAuto && route.Routing != plan.RouteByKey ||
 		!slices.Contains(local, nil) || state.sheds()) {
@@ -104,7 +105,7 @@ func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition
 		return &folder{exchange: exchange}, nil
 	}
 	f := &folder{
-		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, budget: state, on: true,
+		kernel: newKernel(l, nil), reader: reader, exchange: exchange, limit: fold.Bytes, budget: state, on: true,
 		nextEstimate: firstEstimate, backoff: routeTimes,
 	}
 	f.tableFor = f.tableOf
@@ -118,12 +119,16 @@ func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition
 	return f, nil
 }
 
+// routerTables is the bit of the numbers of tables of routers; partitions have the others.
+const routerTables = 1 << 63
+
 // grow makes one more table.
 func (f *folder) grow() error {
 	memory := f.budget.memory()
 	if f.layout.Window != nil {
 		memory.Groups = MaxPaneGroups
 	}
+	memory.Number = routerTables | uint64(f.reader)<<32 | uint64(len(f.tables))
 	t, err := table.New(f.layout.Keys, f.layout.Init, f.layout.Memory(memory))
 	if err != nil {
 		return fmt.Errorf("plan %s: a table to fold into: %w", f.layout.Name, err)
