@@ -108,7 +108,7 @@ func (t topK) Update(rows Rows, at uintptr, args Args) {
 			}
 			w = metro.Hash64(text, textSeed)
 		case record.Float64:
-			w = uint64(ordered(w)) // all NaN are one value, and so are both zeros
+			w = uint64(Ordered(w)) // all NaN are one value, and so are both zeros
 		}
 		t.add(rows.words4(i, at), w, 1, text, rows.Blocks)
 	}
@@ -275,7 +275,7 @@ func (t topK) AppendText(to []byte, state []uint64, b *Blocks) []byte {
 		case record.String:
 			text = textAt(block, s[2])
 		case record.Float64:
-			word = unordered(int64(word))
+			word = Unordered(int64(word))
 		}
 		to = appendJSON(append(to, `{"value": `...), t.typ, word, text)
 		to = strconv.AppendUint(append(to, `, "count": `...), s[1]+state[2], 10)

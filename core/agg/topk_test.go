@@ -24,7 +24,7 @@ func twinTopK(typ record.Type, s some, k int) (all map[string]int, most []string
 		if typ == record.String {
 			text = s.text(i)
 		} else if typ == record.Float64 {
-			w = unordered(ordered(w))
+			w = Unordered(Ordered(w))
 		}
 		all[string(appendJSON(nil, typ, w, text))]++
 	}
