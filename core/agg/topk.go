@@ -157,14 +157,15 @@ func (t topK) add(p *[4]uint64, key, n uint64, text []byte, b *Blocks) {
 				return
 			}
 		}
-		size := 8 * len(block)
+		size, less := 8*len(block), uint64(0)
 		if size < MaxBlockBytes {
-			if !t.rebuild(p, max(leastTop, 2*size), 0, b) {
-				return
-			}
-			continue
+			size = max(leastTop, 2*size)
+		} else {
+			less = t.quarter(block, slots)
 		}
-		t.rebuild(p, size, t.quarter(block, slots), b)
+		if !t.rebuild(p, size, less, b) {
+			return
+		}
 	}
 }
 
