@@ -534,7 +534,8 @@ func HTML(w io.Writer, sections []Section) error {
 	fmt.Fprintf(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"+
 		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"+
 		"<meta http-equiv=\"Content-Security-Policy\" content=\"%s\"/>\n<title>velo: figures</title>\n"+
-		"<style>%s%s</style>\n<noscript><style>.plot { display: none }</style></noscript>\n</head>\n<body>\n<h1>velo: figures</h1>\n", html.EscapeString(policy), uplot.Style, style)
+		"<style>%s%s</style>\n<noscript><style>.plot { display: none }</style></noscript>\n</head>\n<body>\n"+
+		"<h1>velo: figures</h1>\n", html.EscapeString(policy), uplot.Style, style)
 	plots := false
 	for _, s := range sections {
 		err := s.html(out)
