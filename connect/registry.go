@@ -24,6 +24,11 @@ type Source struct {
 	// watermark. If it is nil, all sources have an end.
 	Endless func(*Options) bool
 
+	// Parts says which part of the source a request reads, if other processes read the others. A
+	// query whose groups would be in several parts is refused. It returns nil for all of the
+	// source, and for options with faults, which Check reports. Parts may be nil.
+	Parts func(*SourceRequest) *Parts
+
 	// Describe says in words what a position of the source's readers means, for people who look at
 	// a state. It returns "" for a position of another source. It may be nil.
 	Describe func(record.Position) string
@@ -31,6 +36,12 @@ type Source struct {
 	// Open opens the source. It may take as long as ctx allows. An error that is about one option
 	// is made with Options.Errorf.
 	Open func(ctx context.Context, r *SourceRequest) (Input, error)
+}
+
+// Parts say how a source is divided among processes.
+type Parts struct {
+	Option  string   // the option that says so
+	Columns []string // records that have the same values there are in one part
 }
 
 // A SourceRequest says what is to be opened.

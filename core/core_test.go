@@ -379,6 +379,29 @@ func TestAutoExchange(t *testing.T) {
 	if n := images[0].Len() + images[1].Len(); n != 10 {
 		t.Errorf("%d groups, expected 10", n)
 	}
+	// A sketch of a hundred values takes many lines, so that a partial costs more than its records.
+	wide, err := record.NewSchema("w", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sketch := &plan.Plan{
+		Source: wide, Keys: []string{"k"},
+		Aggregates: []plan.Aggregate{{Name: "d", Func: plan.ApproxCountDistinct, Column: "v"}},
+	}
+	values := batches(30, unique)
+	for i, b := range values {
+		values[i] = record.NewBatch(wide, rows)
+		values[i].Add(0)
+		values[i].SetLen(rows)
+		for j := range rows {
+			values[i].Column(0).Int64s[j] = few(j)
+		}
+		copy(values[i].Column(1).Int64s, b.Column(0).Int64s[:rows])
+	}
+	_, _, routers = runRoute(t, sketch, []Source{&sliceSource{batches: values}}, plan.Route{}, fold, 2, 4, 1)
+	if c := routers[0].Counters(); c.Folded < mostLowFlushes*rows || c.Folded > 5*rows {
+		t.Errorf("sketches: %+v, expected that folding is given up after %d flushes", c, mostLowFlushes)
+	}
 	_, _, routers = runRoute(t, p, []Source{&sliceSource{batches: batches(5, few)}},
 		plan.Route{Routing: plan.RouteRoundRobin}, fold, 2, 4, 1)
 	if c := routers[0].Counters(); c.Folded != 0 {
@@ -579,6 +602,10 @@ func testStepAllocations(t *testing.T, fold Fold) {
 			{Name: "last", Func: plan.Last, Column: "name", By: "w"},
 			{Name: "different", Func: plan.ApproxCountDistinct, Column: "name"},
 			{Name: "median", Func: plan.ApproxPercentile, Column: "v", Fraction: 0.5},
+			{Name: "top", Func: plan.ApproxTopK, Column: "name", K: 3},
+			{Name: "wtop", Func: plan.ApproxTopK, Column: "w", K: 3},
+			{Name: "sample", Func: plan.ReservoirSample, Column: "w", K: 5},
+			{Name: "names", Func: plan.ReservoirSample, Column: "name", K: 2},
 		}}
 		b := record.NewBatch(schema, 1000)
 		for i := range 1000 {

@@ -16,7 +16,8 @@ import (
 const (
 	// leastReduction is how many records a partial state must stand for so that folding pays. A
 	// partial costs about as much to send and merge as four records cost to route, and its table is
-	// another core's worth of cache.
+	// another core's worth of cache. Each cache line of a block, such as a sketch's, counts as one
+	// more partial.
 	leastReduction = 8
 
 	// After lowFlushes in a row that reduced less than that, a router routes routeTimes as many
@@ -47,6 +48,7 @@ const foldPanes = 8
 // come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
+	reader   plan.ReaderID
 	exchange plan.Exchange
 	// limit bounds the bytes of the tables.
 	limit  int
@@ -81,8 +83,9 @@ type folder struct {
 	nextSided int
 	// scratch is scratch for one of these states.
 	scratch [agg.MaxWords]uint64
-	// partials is the number of partial states sent in this flush.
-	partials uint64
+	// partials is the number of partial states sent in this flush, and blockLines the cache lines
+	// of their blocks.
+	partials, blockLines uint64
 }
 
 type foldTable struct {
@@ -90,9 +93,9 @@ type foldTable struct {
 	*table.Table
 }
 
-func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition, state *MemoryBudget) (*folder,
-	error,
-) {
+func newFolder(reader plan.ReaderID, l *layout.Layout, fold Fold, route plan.Route, local []*Partition,
+	state *MemoryBudget,
+) (*folder, error) {
 	exchange := fold.Exchange
 	if exchange == plan.ExchangeAuto && (route.Routing != plan.RouteAuto && route.Routing != plan.RouteByKey ||
 		!slices.Contains(local, nil) || state.sheds()) {
@@ -102,7 +105,7 @@ func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition
 		return &folder{exchange: exchange}, nil
 	}
 	f := &folder{
-		kernel: newKernel(l, nil), exchange: exchange, limit: fold.Bytes, budget: state, on: true,
+		kernel: newKernel(l, nil), reader: reader, exchange: exchange, limit: fold.Bytes, budget: state, on: true,
 		nextEstimate: firstEstimate, backoff: routeTimes,
 	}
 	f.tableFor = f.tableOf
@@ -116,12 +119,16 @@ func newFolder(l *layout.Layout, fold Fold, route plan.Route, local []*Partition
 	return f, nil
 }
 
+// routerTables is the bit of the numbers of tables of routers; partitions have the others.
+const routerTables = 1 << 63
+
 // grow makes one more table.
 func (f *folder) grow() error {
 	memory := f.budget.memory()
 	if f.layout.Window != nil {
 		memory.Groups = MaxPaneGroups
 	}
+	memory.Number = routerTables | uint64(f.reader)<<32 | uint64(len(f.tables))
 	t, err := table.New(f.layout.Keys, f.layout.Init, f.layout.Memory(memory))
 	if err != nil {
 		return fmt.Errorf("plan %s: a table to fold into: %w", f.layout.Name, err)
@@ -324,14 +331,14 @@ func (r *Router) flush() (sent int) {
 		f.open = 0
 	}
 	if f.exchange == plan.ExchangeAuto {
-		if f.records >= leastReduction*f.partials {
+		if f.records >= leastReduction*(f.partials+f.blockLines) {
 			f.lowFlushes, f.backoff = 0, routeTimes
 		} else if f.lowFlushes++; f.lowFlushes >= mostLowFlushes {
 			f.on, f.routeLeft, f.lowFlushes = false, f.backoff*f.records, mostLowFlushes-1
 			f.backoff = min(2*f.backoff, mostRouteTimes)
 		}
 	}
-	f.records, f.partials, f.nextEstimate = 0, 0, firstEstimate
+	f.records, f.partials, f.blockLines, f.nextEstimate = 0, 0, 0, firstEstimate
 	return sent
 }
 
@@ -416,6 +423,7 @@ func (r *Router) putPartial(c *Chunk, t *foldTable, hash uint64, key, states []u
 			line := (c.heapBytes + agg.LineBytes - 1) / agg.LineBytes
 			c.heapBytes = line*agg.LineBytes + uint32(copy(c.heap(l)[line*agg.LineBytes:], block))
 			*place = agg.PlaceBlock(line+1, len(block)) // see Partition.mergeChunk
+			r.folder.blockLines += uint64(len(block)+agg.LineBytes-1) / agg.LineBytes
 		}
 		for w, v := range state {
 			words[(s.Word+w)*l.PartialRows+i] = v

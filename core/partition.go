@@ -77,6 +77,8 @@ type paneSet struct {
 	changed []*pane
 	// removed are the panes that older epochs show and the newest does not.
 	removed []*pane
+	// opened is the number of panes that have been opened.
+	opened uint64
 	// unused are the panes that no epoch shows; they are kept for reuse.
 	unused []*pane
 	// lagging are the panes whose live table had to catch up after the last epoch.
@@ -273,6 +275,11 @@ func (p *Partition) newPane(id window.Pane) (x *pane, err error) {
 		}
 	}
 	x.id = id
+	p.opened++
+	x.memory.Number = uint64(p.id)<<32 | p.opened
+	for _, g := range x.tables {
+		g.Table.SetNumber(x.memory.Number)
+	}
 	if w := p.layout.Window; w != nil {
 		x.first, x.last = w.Clock.Ends(id)
 		x.shut = w.Clock.Shut(id)

@@ -270,7 +270,7 @@ func NewRouter(id plan.ReaderID, pl *plan.Plan, source Source, route plan.Route,
 	if fold.Exchange == plan.ExchangeRoute || len(local) == 0 {
 		local = make([]*Partition, len(out)) // everything goes through the rings
 	}
-	folder, err := newFolder(l, fold, route, local, state)
+	folder, err := newFolder(id, l, fold, route, local, state)
 	if err != nil {
 		return nil, err
 	}

@@ -142,11 +142,17 @@ func addLogRow(b *record.Batch, split int, seq int64) bool {
 // keptPlans are plans of every kind of group. The results of all of them are exact, whatever the
 // order of the records.
 var keptPlans = map[string]string{
-	"one group":      `SELECT count(*) AS n, sum(v) AS s, max(w) AS m FROM log`,
-	"integers":       `SELECT k, count(*) AS n, sum(v) AS s, avg(v) AS a, min(w) AS lo FROM log GROUP BY k`,
-	"texts":          `SELECT host, k, count(*) AS n, var_pop(v) AS s FROM log GROUP BY host, k`,
-	"text states":    `SELECT k, min(note) AS lo, max(note) AS hi, min_by(note, v) AS b FROM log GROUP BY k`,
-	"sketches":       `SELECT k, approx_count_distinct(note) AS d, approx_percentile(v, 0.9) AS p FROM log GROUP BY k`,
+	"one group":   `SELECT count(*) AS n, sum(v) AS s, max(w) AS m FROM log`,
+	"integers":    `SELECT k, count(*) AS n, sum(v) AS s, avg(v) AS a, min(w) AS lo FROM log GROUP BY k`,
+	"texts":       `SELECT host, k, count(*) AS n, var_pop(v) AS s FROM log GROUP BY host, k`,
+	"text states": `SELECT k, min(note) AS lo, max(note) AS hi, min_by(note, v) AS b FROM log GROUP BY k`,
+	"sketches":    `SELECT k, approx_count_distinct(note) AS d, approx_percentile(v, 0.9) AS p FROM log GROUP BY k`,
+	"sketch states": `SELECT k, approx_count_distinct_state(note) AS d, approx_percentile_state(v) AS p, approx_top_k(w, 7) AS t,
+		json_array_length(reservoir_sample(note, 30)) AS s FROM log GROUP BY k`,
+	"sketches of windows": `SELECT window_end, approx_top_k(host, 100) AS t, approx_count_distinct_state(v) AS d,
+		json_array_length(reservoir_sample(v, 90)) AS s FROM log GROUP BY hop(at, INTERVAL '500 ms', INTERVAL '2 s')`,
+	"sketches of sessions": `SELECT window_start, k, approx_top_k(v, 3) AS t, approx_percentile_state(v) AS p,
+		reservoir_sample(w, 1) IS NOT NULL AS s FROM log GROUP BY k, session(at, INTERVAL '100 ms')`,
 	"distinct":       `SELECT host, count(DISTINCT v) AS d, count(*) AS n FROM log GROUP BY host`,
 	"filter":         `SELECT k, count(*) AS n FROM log WHERE v > 0 AND length(note) > 5 GROUP BY k HAVING count(*) > 3`,
 	"tumble":         `SELECT window_end, k, count(*) AS n, sum(v) AS s FROM log GROUP BY k, tumble(at, INTERVAL '1 s')`,

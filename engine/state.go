@@ -258,8 +258,11 @@ func fingerprint(p *plan.Plan) (lines []string) {
 		if a.By != "" {
 			text += ", " + column(a.By)
 		}
-		if a.Func == plan.ApproxPercentile {
+		switch a.Func {
+		case plan.ApproxPercentile, plan.ApproxPercentileMerge:
 			text += fmt.Sprintf(", %v", a.Fraction)
+		case plan.ApproxTopK, plan.ReservoirSample:
+			text += fmt.Sprintf(", %d", a.K)
 		}
 		lines = append(lines, text+")")
 	}

@@ -92,7 +92,7 @@ func (l *compiler) column(of, name string) (int, bool) {
 // has all that is wrong with them.
 func (l *compiler) bindColumns() error {
 	p := l.plan
-	if p.Where != nil || len(p.Computed) > 0 || p.windowMayBeNull() {
+	if p.Where != nil || len(p.Computed) > 0 || p.windowMayBeNull() || p.checks() {
 		if err := l.compileStage(); err != nil {
 			return fmt.Errorf("plan %s: %w", l.Name, err)
 		}
@@ -119,8 +119,7 @@ func (l *compiler) bindColumns() error {
 	for _, a := range p.Aggregates {
 		if b, ok := l.bind(a); ok {
 			l.bound = append(l.bound, b)
-			nullable := a.Func != Count && a.Func != ApproxCountDistinct && a.Func != RegrCount
-			l.fields = append(l.fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: nullable})
+			l.fields = append(l.fields, record.Field{Name: a.Name, Type: b.fn.Type(), Nullable: a.mayBeNull()})
 		}
 	}
 	for _, a := range l.hidden() {
@@ -290,6 +289,9 @@ func (l *compiler) compileStage() error {
 			need(name)
 		}
 	}
+	if err := p.addChecks(outputs); err != nil {
+		return err
+	}
 	if len(outputs) == 0 { // count(*) without keys: even so a record has to be something
 		outputs = []expr.Output{{Name: "record", Expr: expr.Bool(true)}}
 	}
@@ -316,6 +318,7 @@ type boundAggregate struct {
 	fn       agg.Func
 	arg, by  int // in layout.args, -1 for none
 	distinct bool
+	size     int // K, if the state depends on it
 	// collect is how the state is collected; nil if it is merged, or counts pairs.
 	collect *layout.Collect
 }
@@ -356,6 +359,9 @@ func (l *compiler) bind(a Aggregate) (b boundAggregate, ok bool) {
 	}
 	agg.NoteTo(fn, l.Panics)
 	b.fn, b.distinct = fn, a.Distinct
+	if a.Func == ReservoirSample {
+		b.size = a.K
+	}
 	if a.collects() && !l.plan.countsOne() {
 		b.collect = l.collect(&a, args[0].Type)
 		return b, true
@@ -381,10 +387,14 @@ func bindFunc(a Aggregate, args []agg.Arg) (agg.Func, error) {
 		if err != nil {
 			return nil, err
 		}
-		return agg.WithFraction(fn, a.Fraction)
+		fn, err = agg.WithFraction(fn, a.Fraction)
+		if err != nil {
+			return nil, err
+		}
+		return agg.WithK(fn, a.K)
 	}
-	if a.Func != 0 || a.Distinct || a.Fraction != 0 {
-		return nil, errors.New("it has a User, so Func, Distinct and Fraction are not for it")
+	if a.Func != 0 || a.Distinct || a.Fraction != 0 || a.K != 0 {
+		return nil, errors.New("it has a User, so Func, Distinct, Fraction and K are not for it")
 	}
 	return a.User.Bind(args...)
 }
@@ -413,6 +423,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		user     *agg.User
 		arg, by  int
 		distinct bool
+		size     int
 		collect  string
 	}
 	hasAvg := map[int]bool{}
@@ -428,7 +439,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		case b.kind == Sum && hasAvg[b.arg]:
 			return slot{kind: Avg, arg: b.arg, by: -1}
 		}
-		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct}
+		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct, size: b.size}
 	}
 	// States that are placed first are found by the others: averages by sums, and the states that
 	// count the values of an argument by its extremes and by count itself.

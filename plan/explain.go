@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/velo-engine/velo/core/agg"
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/layout"
 	"github.com/velo-engine/velo/core/table"
@@ -151,7 +152,8 @@ func (x *explanation) columns() {
 				a.Func, a.arguments(arg))
 			continue
 		}
-		x.line("aggregate", "%s = %s(%s): %d bytes of state", a.Name, a.FuncName(), arg, 8*o.Fn.Words())
+		x.line("aggregate", "%s = %s(%s): %d bytes of state%s", a.Name, a.FuncName(), a.arguments(arg), 8*o.Fn.Words(),
+			agg.Accuracy(o.Fn))
 	}
 }
 

@@ -133,7 +133,29 @@ const (
 	// About the least value such that Fraction of all values are not greater, which is what
 	// percentile_disc gives: double precision, within 1/128 of it.
 	ApproxPercentile = agg.ApproxPercentile
+
+	// The states of these two as texts, to be merged later, and what merges them; see the top of
+	// core/agg/statetext.go for the format. A record whose text is no such state is set aside.
+	ApproxCountDistinctState      = agg.ApproxCountDistinctState
+	ApproxCountDistinctMerge      = agg.ApproxCountDistinctMerge
+	ApproxCountDistinctMergeState = agg.ApproxCountDistinctMergeState
+	ApproxPercentileState         = agg.ApproxPercentileState
+	ApproxPercentileMerge         = agg.ApproxPercentileMerge // at Fraction
+	ApproxPercentileMergeState    = agg.ApproxPercentileMergeState
+
+	// The K most frequent values as JSON: [{"value": v, "count": n, "error": e}, ...]. There are at
+	// most n of a value, and at least n - e. e is 0 up to 384 different values, or 192 texts of 53
+	// bytes. A record with a text of more than 256 bytes is set aside.
+	ApproxTopK = agg.ApproxTopK
+
+	// The values of a random sample of K records whose value is not NULL, as an array of JSON. Any
+	// K of these records are equally likely. A record with a text of more than 16368 / K bytes is
+	// set aside.
+	ReservoirSample = agg.ReservoirSample
 )
+
+// MaxK is the largest Aggregate.K.
+const MaxK = min(agg.MaxTopK, agg.MaxSample)
 
 // A UserAggregate is an aggregate function that is not one of these: package aggregate makes them.
 type UserAggregate = agg.User
@@ -159,9 +181,13 @@ type Aggregate struct {
 	// kept that way, there is a group for each combination of their values.
 	Distinct bool
 
-	// Fraction is the argument of ApproxPercentile, PercentileCont and PercentileDisc, 0 to 1. It
-	// is 0 for other functions.
+	// Fraction is the argument of ApproxPercentile, ApproxPercentileMerge, PercentileCont and
+	// PercentileDisc, 0 to 1. It is 0 for other functions.
 	Fraction float64
+
+	// K is how many values ApproxTopK and ReservoirSample have, 1 to 100. It is 0 for other
+	// functions.
+	K int
 
 	// OrderBy is the order in which PercentileDisc, Mode, StringAgg and ArrayAgg take the values,
 	// by columns of the record; what ties is ordered by its value.
@@ -373,8 +399,11 @@ func (p *Plan) String() string {
 
 // arguments are the arguments of an aggregate as SQL would say them.
 func (a *Aggregate) arguments(arg string) string {
-	if a.Func == ApproxPercentile || a.Func == PercentileCont || a.Func == PercentileDisc {
+	switch a.Func {
+	case ApproxPercentile, ApproxPercentileMerge, PercentileCont, PercentileDisc:
 		arg += fmt.Sprintf(", %v", a.Fraction)
+	case ApproxTopK, ReservoirSample:
+		arg += fmt.Sprintf(", %d", a.K)
 	}
 	if a.Func == StringAgg {
 		arg += fmt.Sprintf(", '%s'", strings.ReplaceAll(a.Separator, "'", "''"))

@@ -25,6 +25,13 @@ var aggregates = map[string]plan.AggregateKind{
 	"approx_quantile": plan.ApproxPercentile, "percentile_approx": plan.ApproxPercentile,
 	"approx_percentile_cont": plan.ApproxPercentile,
 	"any_value":              plan.Min, "arbitrary": plan.Min,
+	"approx_count_distinct_state":       plan.ApproxCountDistinctState,
+	"approx_count_distinct_merge":       plan.ApproxCountDistinctMerge,
+	"approx_count_distinct_merge_state": plan.ApproxCountDistinctMergeState,
+	"approx_percentile_state":           plan.ApproxPercentileState,
+	"approx_percentile_merge":           plan.ApproxPercentileMerge,
+	"approx_percentile_merge_state":     plan.ApproxPercentileMergeState,
+	"approx_top_k":                      plan.ApproxTopK, "reservoir_sample": plan.ReservoirSample,
 	"bit_and": plan.BitAnd, "bit_or": plan.BitOr, "bit_xor": plan.BitXor,
 	"corr": plan.Corr, "covar_pop": plan.CovarPop, "covar_samp": plan.CovarSamp, "regr_slope": plan.RegrSlope,
 	"regr_intercept": plan.RegrIntercept, "regr_r2": plan.RegrR2, "regr_count": plan.RegrCount,
@@ -66,8 +73,13 @@ var refused = func() map[string]string {
 		"is not there: array_agg(x ORDER BY ...) makes a list": "json_agg jsonb_agg json_object_agg jsonb_object_agg " +
 			"json_group_array json_group_object xmlagg collect_set arrayagg",
 		"is not there: min(x), max(x), first(x, at) and last(x, at) choose a value of a group": "any",
-		"is not there: write approx_count_distinct(x), or count(DISTINCT x)":                   "approx_count uniq uniqexact hll_count_distinct count_distinct",
-		"is not there": "entropy histogram mad checksum top_k approx_top_k topk",
+		"is not there: write approx_count_distinct(x), or count(DISTINCT x)": "approx_count uniq uniqexact " +
+			"hll_count_distinct count_distinct",
+		"is not there: write approx_top_k(x, k)": "top_k topk approx_topk approx_most_frequent",
+		"is not there: write approx_count_distinct_state(x), and approx_count_distinct_merge(state) of what that " +
+			"has made": "hll_accumulate hll_combine hll_estimate hll_add_agg hll_union_agg hll_sketch_agg uniqstate " +
+			"uniqmerge datasketch_hll",
+		"is not there": "entropy histogram mad checksum",
 		"needs OVER: write it with OVER (PARTITION BY ... ORDER BY ...)": "row_number rank dense_rank percent_rank " +
 			"cume_dist ntile lag lead first_value last_value nth_value",
 	} {
@@ -90,6 +102,7 @@ func percentileNamed(name string) string {
 // regardless are the functions for which DISTINCT makes no difference.
 var regardless = []plan.AggregateKind{
 	plan.Min, plan.Max, plan.BoolAnd, plan.BoolOr, plan.BitAnd, plan.BitOr, plan.ApproxCountDistinct,
+	plan.ApproxCountDistinctState, plan.ApproxCountDistinctMerge, plan.ApproxCountDistinctMergeState,
 }
 
 // ofDistinct are the functions that can be DISTINCT.
@@ -172,12 +185,16 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 	a := plan.Aggregate{Func: kind, User: user, Distinct: x.Distinct && !slices.Contains(regardless, kind)}
 	args := x.Args
-	if kind == plan.ApproxPercentile {
-		f, ok := c.fraction(args[1], x)
-		if !ok {
-			return
-		}
-		a.Fraction, args = f, args[:1]
+	switch kind {
+	case plan.ApproxPercentile, plan.ApproxPercentileMerge:
+		a.Fraction, ok = c.fraction(args[1], x)
+		args = args[:1]
+	case plan.ApproxTopK, plan.ReservoirSample:
+		a.K, ok = c.howMany(args[1], x)
+		args = args[:1]
+	}
+	if !ok {
+		return
 	}
 	c.kind = value{}
 	if c.aggregateArgs(&a, x, args, filter) {
@@ -199,7 +216,11 @@ func (c *compiler) addAggregate(x *syntax.Call, a plan.Aggregate, text, name str
 	a.Name = name
 	check := &plan.Plan{Source: c.source, Computed: c.plans.Computed, Aggregates: []plan.Aggregate{a}}
 	if err := check.Validate(); err != nil {
-		c.fault(x.Pos, "%s: %s", x.Name, reason(err))
+		text := strings.TrimPrefix(reason(err), "agg: ")
+		if !strings.HasPrefix(text, x.Name+"(") {
+			text = x.Name + ": " + text
+		}
+		c.fault(x.Pos, "%s", text)
 		return ""
 	}
 	c.aggregates[text] = name
@@ -235,13 +256,23 @@ func (c *compiler) mayAggregate(x *syntax.Call, kind plan.AggregateKind) bool {
 			"or group by a window, whose time that is then", x.Name, x.Args[0], x.Name, x.Args[0])
 		return false
 	case kind == plan.MinBy || kind == plan.MaxBy || kind == plan.First || kind == plan.Last ||
-		kind == plan.ApproxPercentile || kind.OfPairs():
+		kind == plan.ApproxPercentile || kind == plan.ApproxPercentileMerge || kind == plan.ApproxTopK ||
+		kind == plan.ReservoirSample || kind.OfPairs():
 		want = 2
 	case kind == plan.Count && x.Star:
 		want = 0
 	}
 	if len(x.Args) != want {
-		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(x.Args), want)
+		hint := ""
+		switch {
+		case x.Name == "count" && x.Distinct:
+			hint = ": write SELECT count(*) FROM (SELECT DISTINCT a, b FROM ...)"
+		case (kind == plan.Min || kind == plan.Max) && len(x.Args) > 1:
+			hint = ": write " + map[plan.AggregateKind]string{plan.Min: "least", plan.Max: "greatest"}[kind] + "(a, b)"
+		case kind == plan.ApproxPercentile:
+			hint = ": write " + x.Name + "(x, 0.99)"
+		}
+		c.fault(x.Pos, "%s of %d arguments, expected %d%s", x.Name, len(x.Args), want, hint)
 		return false
 	}
 	return true
@@ -353,6 +384,20 @@ func (c *compiler) fraction(x syntax.Expr, of *syntax.Call) (float64, bool) {
 	return 0, false
 }
 
+// howMany is the value of a constant from 1 to 100: the k of approx_top_k and reservoir_sample.
+func (c *compiler) howMany(x syntax.Expr, of *syntax.Call) (int, bool) {
+	e, ok := c.over(x, c.sourceLeaf("an aggregate"))
+	if !ok {
+		return 0, false
+	}
+	v, constant := e.Const()
+	if constant && !v.Null && e.Type() == record.Int64 && int64(v.Bits) >= 1 && int64(v.Bits) <= plan.MaxK {
+		return int(v.Bits), true
+	}
+	c.fault(of.Pos, "%s of %v values, expected a constant from 1 to %d", of.Name, x, plan.MaxK)
+	return 0, false
+}
+
 // free is a name that is not taken.
 func (c *compiler) free(base string) string {
 	for n := 1; ; n++ {
@@ -360,6 +405,11 @@ func (c *compiler) free(base string) string {
 			return name
 		}
 	}
+}
+
+// said is what an error says, without the package that says it. There are carets for where it is.
+func said(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "expr: "), "agg: ")
 }
 
 // reason is the innermost error. The outer ones say where it is, which a caret does better.

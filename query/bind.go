@@ -53,7 +53,11 @@ func (c *compiler) sourceLeaf(what string) leaf {
 			return value{e: expr.Column(c.source, i)}, true, true
 		case *syntax.Call:
 			if isAggregate(x) {
-				c.fault(x.Pos, "the aggregate %s cannot be in %s", x.Name, what)
+				hint := ""
+				if what == "WHERE" {
+					hint = ": WHERE is for records, write HAVING"
+				}
+				c.fault(x.Pos, "the aggregate %s cannot be in %s%s", x.Name, what, hint)
 				return v, true, false
 			}
 			if isWindow(x.Name) {
@@ -84,8 +88,20 @@ func (c *compiler) sourceColumn(x *syntax.Ident) (int, bool) {
 		c.fault(x.Pos, "there is no column %q: the query has no FROM", x.Name)
 		return 0, false
 	}
-	c.fault(x.Pos, "there is no column %q%s", x.Name, nearest(x.Name, names))
+	hint := nearest(x.Name, names)
+	switch {
+	case clocks[strings.ToLower(x.Name)]:
+		hint = ": write now(), or current_date"
+	case c.text[min(int(x.Pos), len(c.text)-1)] == '"' && !strings.HasPrefix(hint, "; did you mean"):
+		hint += "; a text is in single quotes: '" + strings.ReplaceAll(x.Name, "'", "''") + "'"
+	}
+	c.fault(x.Pos, "there is no column %q%s", x.Name, hint)
 	return 0, false
+}
+
+// clocks are names that other databases have for the time.
+var clocks = map[string]bool{
+	"now": true, "sysdate": true, "systimestamp": true, "today": true, "getdate": true, "utcnow": true,
 }
 
 // groupLeaf binds keys of the groups, aggregates, and the bounds of windows to columns of the
@@ -204,7 +220,11 @@ func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 		}
 		_, err = e.EvalFunc(nil)
 	}
-	c.fault(at.Start(), "%s", reason(err))
+	text := reason(err)
+	if t == record.Timestamp {
+		text = fmt.Sprintf("%q %s", k.Text, text)
+	}
+	c.fault(at.Start(), "%s", text)
 	return v, false
 }
 
@@ -291,7 +311,7 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 func (c *compiler) make(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value, bool) {
 	e, err := expr.New(op, args...)
 	if err != nil {
-		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(pos, "%s", said(err))
 		return value{}, false
 	}
 	return value{e: e}, true
@@ -549,8 +569,7 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		x.Op == "*" && b.interval && isNumber(a.e.Type()):
 		return c.scaled(x, a, b)
 	case a.interval || b.interval || timeA || timeB:
-		c.fault(x.Pos, "%s %s %s is not defined", typeOf(a), x.Op, typeOf(b))
-		return v, false
+		return c.notDefined(x, a, b)
 	}
 	values := []value{a, b}
 	ok = c.exact([]syntax.Expr{x.X, x.Y}, values)
@@ -568,8 +587,7 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	}
 	p, q := a.e, b.e
 	if !isNumber(p.Type()) || !isNumber(q.Type()) {
-		c.fault(x.Pos, "%v %s %v is not defined", p.Type(), x.Op, q.Type())
-		return v, false
+		return c.notDefined(x, a, b)
 	}
 	decimal := p.Type().IsDecimal() || q.Type().IsDecimal()
 	switch {
@@ -586,6 +604,20 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		p, q = c.toDecimal(p, scale), c.toDecimal(q, scale)
 	}
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
+}
+
+// notDefined reports an operation that there is not, and what may have been meant.
+func (c *compiler) notDefined(x *syntax.Binary, a, b value) (v value, ok bool) {
+	hint := ""
+	switch {
+	case x.Op == "+" && (a.e.Type() == record.String && !a.open || b.e.Type() == record.String && !b.open):
+		hint = ": texts are joined with ||"
+	case (x.Op == "+" || x.Op == "-") && a.e.Type() == record.Timestamp && !b.interval &&
+		(b.open || b.e.Type() == record.Int64):
+		hint = fmt.Sprintf(": write %s %s INTERVAL '1 day'", x.X, x.Op)
+	}
+	c.fault(x.Pos, "%s %s %s is not defined%s", typeOf(a), x.Op, typeOf(b), hint)
+	return v, false
 }
 
 // scaled is an interval times or by a number that is not whole, by way of floats and to the
@@ -613,7 +645,7 @@ func (c *compiler) later(pos syntax.Pos, at, by value) (v value, ok bool) {
 	if by.months != 0 {
 		e, err := expr.AddMonths(at.e, by.months)
 		if err != nil {
-			c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+			c.fault(pos, "%s", said(err))
 			return v, false
 		}
 		v.e = e
@@ -825,7 +857,7 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 	}
 	e, err := expr.Case(append(all, args[len(args)-1])...)
 	if err != nil {
-		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(x.Pos, "%s", said(err))
 		return v, false
 	}
 	return value{e: e}, true
@@ -835,7 +867,7 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 func (c *compiler) day(v value, pos syntax.Pos) (value, bool) {
 	e, err := expr.DateTrunc("day", v.e)
 	if err != nil {
-		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(pos, "%s", said(err))
 		return v, false
 	}
 	return value{e: e}, true

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -292,10 +293,12 @@ var instead = map[string]string{
 
 	"dayofweek": "extract(dow FROM at)",
 
+	"top": "LIMIT n at the end", "convert": "CAST(x AS text), or x::text", "split": "split_part(x, ',', 1)",
+	"string_to_array": "split_part(x, ',', 1)", "getdate": "now()", "sysdate": "now()", "curdate": "current_date",
 	"match":        "x ~ 'pattern'",
 	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')",
 	"json_query":   "json_extract(x, '$.key')", "json_type": "json_typeof(x)", "json_keys": "x -> 'key' for each key",
-	"typeof": "CASE for the values; json_typeof(x) is the type of JSON",
+	"typeof": "pg_typeof(x) for the name of the type in PostgreSQL; json_typeof(x) is the type of JSON",
 
 	"window_start": "the column window_start, without parentheses",
 	"window_end":   "the column window_end, without parentheses",
@@ -314,6 +317,8 @@ func (c *compiler) unknown(x *syntax.Call) bool {
 		hint = ": write approx_percentile(x, " + f + ")"
 	case x.Name == "unnest" || x.Name == "generate_series":
 		hint = ": a record is one row"
+	case strings.HasPrefix(x.Name, "json_") && strings.HasSuffix(x.Name, "_object"), x.Name == "json_object":
+		hint = ": functions that make JSON are not there"
 	case instead[x.Name] != "":
 		hint = ": write " + instead[x.Name]
 	}

@@ -60,7 +60,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	}
 	e, err := expr.Cast(v.e, t)
 	if err != nil {
-		c.fault(x.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(x.Pos, "%s", said(err))
 		return v, false
 	}
 	v = value{e: e, wall: wall}
@@ -110,6 +110,20 @@ func isNullConst(e *expr.Expr) bool {
 	return ok && k.Null
 }
 
+// otherTypes says what to write for types that velo has not.
+var otherTypes = map[string]string{
+	"uuid": "write text; lower(x) makes equal uuids equal texts", "bytea": "write text", "blob": "write text",
+	"binary": "write text", "varbinary": "write text", "clob": "write text", "nchar": "write text",
+	"json":   "write text; x -> 'key' and x ->> 'key' read it",
+	"jsonb":  "write text; x -> 'key' and x ->> 'key' read it",
+	"time":   "write text, or to_char(at, 'HH24:MI:SS') for the time of day",
+	"number": "write decimal(18, 4) with the digits that there are, or bigint", "unsigned": "write bigint",
+	"signed": "write bigint", "hugeint": "write bigint", "ubigint": "write bigint", "uint64": "write bigint",
+	"int64": "write bigint", "int32": "write bigint", "float64": "write double precision",
+	"timestamp_ntz": "write timestamp", "timestamp_ltz": "write timestamp", "money": "write decimal(18, 2)",
+	"array": "there are no arrays; array_agg(x ORDER BY y) makes a list as a text",
+}
+
 // typeNamed is a type by its name in SQL.
 func typeNamed(t syntax.TypeName) (record.Type, error) {
 	switch t.Name {
@@ -145,5 +159,9 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 		"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text",
 		"varchar", "timestamp", "timestamptz", "date", "interval",
 	}
-	return 0, fmt.Errorf("there is no type %q%s", t.Name, nearest(t.Name, names))
+	hint := nearest(t.Name, names)
+	if write := otherTypes[t.Name]; write != "" {
+		hint = ": " + write
+	}
+	return 0, fmt.Errorf("there is no type %q%s", t.Name, hint)
 }

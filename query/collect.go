@@ -1,6 +1,8 @@
 package query
 
 import (
+	"fmt"
+
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query/internal/syntax"
@@ -105,7 +107,11 @@ func (c *compiler) collectedArgs(x *syntax.Call, a *plan.Aggregate) (args []synt
 		most = 2
 	}
 	if len(args) < least || len(args) > most || x.Star {
-		c.fault(x.Pos, "%s of %d arguments, expected %d", x.Name, len(args), least)
+		hint := ""
+		if of.fraction {
+			hint = fmt.Sprintf(": write %s(0.5) WITHIN GROUP (ORDER BY x), or %s(x, 0.5)", x.Name, x.Name)
+		}
+		c.fault(x.Pos, "%s of %d arguments, expected %d%s", x.Name, len(args), least, hint)
 		return nil, nil, false
 	}
 	switch {

@@ -54,7 +54,8 @@ func selects(text string) ([]*syntax.Select, error) {
 	for _, s := range statements {
 		q, ok := s.(*syntax.Select)
 		if !ok {
-			return nil, syntax.ErrorAt(text, s.Start(), "unexpected statement, expected SELECT")
+			return nil, syntax.ErrorAt(text, s.Start(), "unexpected statement, expected SELECT; a job of CREATE "+
+				"SOURCE, CREATE SINK and INSERT INTO is run by velo run")
 		}
 		all = append(all, q)
 	}
@@ -450,6 +451,9 @@ func (c *compiler) star() {
 		}
 		names[name] = true
 		c.items = append(c.items, item{it.Expr, name})
+	}
+	if c.query.Numbered {
+		c.numberCopies()
 	}
 }
 

@@ -45,7 +45,11 @@ func (c *compiler) evaluate(g Catalog) bool {
 				if x.Query == nil {
 					return nil
 				}
-				with, err = c.listed(x, g)
+				if x.Op != "" {
+					with, err = c.quantified(x, g)
+				} else {
+					with, err = c.listed(x, g)
+				}
 			}
 			if err != nil {
 				faults = append(faults, err)
@@ -141,6 +145,61 @@ func (c *compiler) listed(x *syntax.In, g Catalog) (syntax.Expr, error) {
 		some = &syntax.Unary{Pos: x.Pos, Op: "NOT", X: some}
 	}
 	return some, nil
+}
+
+// quantified is x op ANY (SELECT ...), or ALL, with the least and the greatest value in place of
+// the query: x > ANY (...) is x > the least. A NULL among the values makes NULL of the result that
+// the other values do not decide.
+func (c *compiler) quantified(x *syntax.In, g Catalog) (syntax.Expr, error) {
+	schema, rows, err := c.subrows(x.Query, g, MaxSubqueryRows+1)
+	quantifier := map[bool]string{true: "ALL", false: "ANY"}[x.All]
+	switch {
+	case err != nil:
+		return nil, err
+	case len(rows) > MaxSubqueryRows:
+		return nil, syntax.ErrorAt(c.text, x.Query.Pos, "a subquery with more than %d rows in %s", MaxSubqueryRows,
+			quantifier)
+	case schema.Len() != 1:
+		return nil, syntax.ErrorAt(c.text, x.Query.Pos, "a subquery with %d columns in %s, expected one", schema.Len(),
+			quantifier)
+	case len(rows) == 0:
+		return constantAt(x.Pos, expr.Bool(x.All)), nil
+	}
+	var values []*expr.Expr
+	for _, row := range rows {
+		if v, _ := row[0].Const(); !v.Null {
+			values = append(values, row[0])
+		}
+	}
+	unknown := constantAt(x.Pos, expr.Null(record.Bool))
+	if len(values) == 0 {
+		return unknown, nil
+	}
+	least, err := expr.New(expr.Least, values...)
+	if err != nil {
+		return nil, syntax.ErrorAt(c.text, x.Query.Pos, "%s %s: %s", x.Op, quantifier, reason(err))
+	}
+	greatest, err := expr.New(expr.Greatest, values...)
+	if err != nil {
+		return nil, syntax.ErrorAt(c.text, x.Query.Pos, "%s %s: %s", x.Op, quantifier, reason(err))
+	}
+	with := func(v *expr.Expr) syntax.Expr {
+		return &syntax.Binary{Pos: x.Pos, Op: x.Op, X: x.X, Y: constantAt(x.Query.Pos, v)}
+	}
+	join := map[bool]string{true: "AND", false: "OR"}[x.All]
+	var made syntax.Expr
+	switch {
+	case x.Op == "=" || x.Op == "<>": // = ALL and <> ANY
+		made = joinedBy(join, with(least), with(greatest))
+	case (x.Op[0] == '>') == x.All:
+		made = with(greatest)
+	default:
+		made = with(least)
+	}
+	if len(values) < len(rows) {
+		made = joinedBy(join, made, unknown)
+	}
+	return made, nil
 }
 
 // joinedBy is x op y, or y if there is no x.
@@ -251,7 +310,8 @@ func (c *compiler) correlated(q *syntax.Select) error {
 			syntax.Walk(*at, func(e syntax.Expr) {
 				if id, ok := e.(*syntax.Ident); ok && outer[id.Table] && !inner[id.Table] {
 					found = append(found, syntax.ErrorAt(c.text, id.Pos, "%s is a column of the query around the "+
-						"subquery: a subquery is computed once, before that query, and names only its own columns", id))
+						"subquery: a subquery is computed once, before that query, and names only its own columns; "+
+						"max(x) OVER (PARTITION BY y) is a value of each y", id))
 				}
 			})
 		}

@@ -407,7 +407,7 @@ func (c *compiler) rowOf(s *scope, want *expr.Expr) *expr.Expr {
 	}
 	row, err := expr.Lookup(s.table, s.alias, args, want)
 	if err != nil {
-		c.fault(s.join.Pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(s.join.Pos, "%s", said(err))
 		return nil
 	}
 	return row

@@ -217,7 +217,8 @@ func (c *compiler) overFunc(o *plan.Over, x *syntax.Call) (ranks, ok bool) {
 	case (x.Name == "first" || x.Name == "last") && len(x.Args) == 1:
 		o.Func = map[string]plan.OverFunc{"first": plan.FirstValue, "last": plan.LastValue}[x.Name]
 		ranks = true
-	case aggregate && kind.State() != plan.MinBy && kind.State() != plan.MaxBy && kind != plan.ApproxPercentile:
+	case aggregate && kind.State() != plan.MinBy && kind.State() != plan.MaxBy && kind != plan.ApproxPercentile &&
+		kind < plan.ApproxCountDistinctState:
 		o.Func, o.Aggregate = plan.OverAggregate, kind
 	case collecting[x.Name].kind == plan.StringAgg && len(x.Over.OrderBy) == 0:
 		c.fault(x.Pos, "%s depends on an order: write ORDER BY in OVER with the columns that say it", x.Name)

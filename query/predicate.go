@@ -1,8 +1,6 @@
 package query
 
 import (
-	"strings"
-
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
@@ -82,7 +80,7 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 	}
 	e, err := expr.Like(a.e, pattern, escape, x.ILike)
 	if err != nil {
-		c.fault(x.Pattern.Start(), "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(x.Pattern.Start(), "%s", said(err))
 		return v, false
 	}
 	return value{e: e}, true

@@ -231,7 +231,22 @@ func TestRows(t *testing.T) {
 			false,
 		},
 		{`SELECT last(1 / size, at) FILTER (WHERE size > 0) AS l, sum(size) AS n FROM trades`, []string{"0 21"}, false},
+		{
+			`SELECT approx_top_k(symbol, 1) AS t, json_array_length(reservoir_sample(size, 4)) AS s FROM trades WHERE symbol = 'A'`,
+			[]string{`[{"value": "A", "count": 3, "error": 0}] 3`},
+			false,
+		},
+		// what is too long, and what is no state, is in quarantine
+		{`SELECT count(*) AS n, approx_top_k(repeat(symbol, CASE WHEN size > 4 THEN 257 ELSE 256 END), 1) IS NULL AS t FROM trades`, []string{"4 FALSE"}, false},
+		{`SELECT count(*) AS n, approx_count_distinct_merge(symbol) AS d, approx_percentile_merge(symbol, 0.5) AS p FROM trades`, []string{"0 0 NULL"}, false},
 		{`SELECT approx_percentile(price, size) FROM trades`, nil, false},
+		{`SELECT approx_top_k(price, size) FROM trades`, nil, false},
+		{`SELECT approx_top_k(price, 101) FROM trades`, nil, false},
+		{`SELECT reservoir_sample(price, 0) FROM trades`, nil, false},
+		{`SELECT reservoir_sample(price, 3) OVER () FROM trades`, nil, false},
+		{`SELECT approx_percentile_merge(price, 0.5) FROM trades`, nil, false},
+		{`SELECT approx_percentile_merge(symbol, 1.5) FROM trades`, nil, false},
+		{`SELECT approx_percentile_state(symbol) FROM trades`, nil, false},
 		{`SELECT approx_percentile(price, 50) FROM trades`, nil, false},
 	} {
 		if c.want == nil {

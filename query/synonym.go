@@ -31,7 +31,12 @@ var written = map[string]struct {
 	"bit_length": {1, 1, func(x *syntax.Call) syntax.Expr {
 		return binaryOf(x, "*", callOf(x, "octet_length", x.Args[0]), whole(x, "8"))
 	}},
-	"isnull": {1, 1, func(x *syntax.Call) syntax.Expr { return &syntax.IsNull{Pos: x.Pos, X: x.Args[0]} }},
+	"isnull": {1, 2, func(x *syntax.Call) syntax.Expr {
+		if len(x.Args) == 2 { // of SQL Server
+			return callOf(x, "coalesce", x.Args...)
+		}
+		return &syntax.IsNull{Pos: x.Pos, X: x.Args[0]}
+	}},
 	"unix_timestamp": {1, 1, func(x *syntax.Call) syntax.Expr {
 		return binaryOf(x, "/", callOf(x, "epoch_ms", x.Args[0]), whole(x, "1000"))
 	}},
@@ -71,7 +76,8 @@ var textFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"regexp_replace": (*compiler).regexpCall, "regexp_like": (*compiler).regexpCall,
 	"regexp_substr": (*compiler).regexpCall, "regexp_count": (*compiler).regexpCall,
 	"regexp_instr": (*compiler).regexpCall, "regexp_extract": (*compiler).regexpExtract,
-	"regexp_full_match": (*compiler).regexpFull, "similar_to": (*compiler).similar,
+	"regexp_full_match": (*compiler).regexpFull, "similar_to": (*compiler).similar, "format": (*compiler).format,
+	"pg_typeof": (*compiler).typeName,
 }
 
 // overlay is overlay(s PLACING r FROM a [FOR b]).

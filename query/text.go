@@ -37,7 +37,7 @@ func (c *compiler) textOf(e syntax.Expr, l leaf, of string) (*expr.Expr, bool) {
 // made is an expression, or a fault at pos if err is not nil.
 func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
 	if err != nil {
-		c.fault(pos, "%s", strings.TrimPrefix(err.Error(), "expr: "))
+		c.fault(pos, "%s", said(err))
 		return value{}, false
 	}
 	return value{e: e}, true

@@ -10,15 +10,23 @@ import (
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 )
 
-// member is a row of what is kept, and the group that it is a part of.
-type member struct {
-	from     *Groups
-	row      int
-	group    int
-	presents uint64 // the records that the row stands for
+// members are the rows of what is kept that were added from one set of groups.
+type members struct {
+	from *Groups
+	rows []member
+}
+
+// member is a row of what is kept, and the row of the group that it is a part of.
+type member struct{ row, group int }
+
+// A repeated is a value of a group that is there n times.
+type repeated interface {
+	times() uint64
+	value(t record.Type) expr.Value
 }
 
 // collectedValue is a value of a group, with what it is ordered by.
@@ -29,21 +37,39 @@ type collectedValue struct {
 	by    []expr.Value
 }
 
+func (x collectedValue) times() uint64                { return x.n }
+func (x collectedValue) value(record.Type) expr.Value { return x.v }
+
 // collect makes the states that are made of all values of a group.
 func (m *Merger) collect(sum *Groups) {
+	var last *numbers // most aggregates of a query are of the same values
 	for i := range m.to.States {
 		s := &m.to.States[i]
-		if s.Collect == nil {
+		c := s.Collect
+		if c == nil {
 			continue
 		}
-		values := m.valuesOf(s.Collect)
+		if c.Type != record.String && len(c.Order) == 0 && !c.Nulls {
+			if last == nil || !last.are(c) {
+				last = m.numbersOf(c, sum.Table.Len())
+				if invariants.Enabled {
+					last.check(m.valuesOf(c))
+				}
+			}
+			for group, values := range last.all() {
+				_, states := sum.Table.Row(group)
+				fold(sum, s, states[s.Word:], values)
+			}
+			continue
+		}
+		values := m.valuesOf(c)
 		for len(values) > 0 {
 			n := 1
 			for n < len(values) && values[n].group == values[0].group {
 				n++
 			}
 			_, states := sum.Table.Row(values[0].group)
-			sum.fold(s, states[s.Word:], values[:n])
+			fold(sum, s, states[s.Word:], values[:n])
 			values = values[n:]
 		}
 	}
@@ -53,32 +79,28 @@ func (m *Merger) collect(sum *Groups) {
 // value.
 func (m *Merger) valuesOf(c *layout.Collect) (values []collectedValue) {
 	keys := m.from.Keys
-	for _, x := range m.members {
-		key, _ := x.from.Table.Row(x.row)
-		heap := x.from.Table.Heap()
-		of := func(column int, t record.Type) expr.Value {
-			switch {
-			case keys.IsNull(key, column):
-				return expr.Value{Null: true}
-			case t == record.String:
-				return expr.Value{Text: string(keys.AppendString(nil, key, heap, column))}
+	for _, set := range m.members {
+		heap := set.from.Table.Heap()
+		for _, x := range set.rows {
+			key, states := set.from.Table.Row(x.row)
+			of := func(column int, t record.Type) expr.Value {
+				switch {
+				case keys.IsNull(key, column):
+					return expr.Value{Null: true}
+				case t == record.String:
+					return expr.Value{Text: string(keys.AppendString(nil, key, heap, column))}
+				}
+				return expr.Value{Bits: keys.Word(key, column)}
 			}
-			return expr.Value{Bits: keys.Word(key, column)}
-		}
-		if c.Filter >= 0 {
-			if f := of(c.Filter, record.Bool); f.Null || f.Bits == 0 {
+			if !m.passes(c, key) || keys.IsNull(key, c.Value) && !c.Nulls {
 				continue
 			}
+			item := collectedValue{group: x.group, n: m.presents(states), v: of(c.Value, c.Type)}
+			for _, o := range c.Order {
+				item.by = append(item.by, of(o.Inner, o.Typ))
+			}
+			values = append(values, item)
 		}
-		v := of(c.Value, c.Type)
-		if v.Null && !c.Nulls {
-			continue
-		}
-		item := collectedValue{group: x.group, n: x.presents, v: v}
-		for _, o := range c.Order {
-			item.by = append(item.by, of(o.Inner, o.Typ))
-		}
-		values = append(values, item)
 	}
 	last := layout.OrderBy{Typ: c.Type}
 	slices.SortFunc(values, func(a, b collectedValue) int {
@@ -113,25 +135,39 @@ func (m *Merger) valuesOf(c *layout.Collect) (values []collectedValue) {
 
 func sameValue(a, b expr.Value) bool { return a == b }
 
+// passes says whether FILTER lets the values of a row pass.
+func (m *Merger) passes(c *layout.Collect, key []uint64) bool {
+	keys := m.from.Keys
+	return c.Filter < 0 || !keys.IsNull(key, c.Filter) && keys.Word(key, c.Filter) != 0
+}
+
+// presents is the number of records that a row of what is kept stands for.
+func (m *Merger) presents(states []uint64) uint64 {
+	if w := m.from.PresentWord; w >= 0 {
+		return states[w]
+	}
+	return 1
+}
+
 // maxCollected bounds the bytes of a list of texts.
 const maxCollected = expr.MaxText
 
 // fold makes a state of the values of one group.
-func (g *Groups) fold(s *layout.AggState, state []uint64, values []collectedValue) {
+func fold[V repeated](g *Groups, s *layout.AggState, state []uint64, values []V) {
 	c := s.Collect
 	total := uint64(0)
 	for _, x := range values {
-		total += x.n
+		total += x.times()
 	}
 	// at is the value at a place in the order.
 	at := func(place uint64) expr.Value {
 		for _, x := range values {
-			if place < x.n {
-				return x.v
+			if place < x.times() {
+				return x.value(c.Type)
 			}
-			place -= x.n
+			place -= x.times()
 		}
-		return values[len(values)-1].v
+		return values[len(values)-1].value(c.Type)
 	}
 	switch s.Kind {
 	case agg.PercentileCont:
@@ -148,11 +184,11 @@ func (g *Groups) fold(s *layout.AggState, state []uint64, values []collectedValu
 	case agg.Mode:
 		best := values[0]
 		for _, x := range values {
-			if x.n > best.n {
+			if x.times() > best.times() {
 				best = x
 			}
 		}
-		g.set(c, state, best.v)
+		g.set(c, state, best.value(c.Type))
 	case agg.StringAgg, agg.ArrayAgg:
 		text, ok := listOf(s, values)
 		if !ok {
@@ -163,7 +199,7 @@ func (g *Groups) fold(s *layout.AggState, state []uint64, values []collectedValu
 	default:
 		words := make([]uint64, len(values))
 		for i, x := range values {
-			words[i] = x.v.Bits
+			words[i] = x.value(c.Type).Bits
 		}
 		agg.AddAll(s.Fn, state, words)
 	}
@@ -198,7 +234,7 @@ func (g *Groups) sideText(place uint64) []byte {
 }
 
 // listOf is the list of string_agg or array_agg. ok is false if it is too long.
-func listOf(s *layout.AggState, values []collectedValue) (text string, ok bool) {
+func listOf[V repeated](s *layout.AggState, values []V) (text string, ok bool) {
 	var b strings.Builder
 	separator := s.Collect.Separator
 	if s.Kind == agg.ArrayAgg {
@@ -207,15 +243,16 @@ func listOf(s *layout.AggState, values []collectedValue) (text string, ok bool) 
 	}
 	first := true
 	for _, x := range values {
-		for range x.n {
+		v := x.value(s.Collect.Type)
+		for range x.times() {
 			if !first {
 				b.WriteString(separator)
 			}
 			first = false
 			if s.Kind == agg.ArrayAgg {
-				writeElement(&b, x.v)
+				writeElement(&b, v)
 			} else {
-				b.WriteString(x.v.Text)
+				b.WriteString(v.Text)
 			}
 			if b.Len() > maxCollected {
 				return "", false

@@ -36,7 +36,7 @@ type Merger struct {
 	states []mergedState
 	// collects says that some states are collected, of members.
 	collects bool
-	members  []member
+	members  []members
 
 	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
 	// rows in the table, their key words, their rows in the table that they come from, and the key
@@ -115,6 +115,9 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 	if m.from != m.to {
 		sets = max(1, len(m.to.Sets))
 	}
+	if m.collects {
+		m.members = append(m.members, members{g, make([]member, 0, sets*g.Table.Len())})
+	}
 	for from := 0; from < g.Table.Len(); {
 		m.hashes = m.hashes[:0]
 		for ; from < g.Table.Len() && len(m.hashes)+sets <= mergeRows; from++ {
@@ -149,11 +152,8 @@ func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states 
 				s.fn.Merge(into, from, to.Blocks(), g.Table.Blocks())
 			}
 			if m.collects {
-				x := member{from: g, row: m.rows[i], group: to.RowAt(rows.Off[i]), presents: 1}
-				if w := m.from.PresentWord; w >= 0 {
-					x.presents = states[w]
-				}
-				m.members = append(m.members, x)
+				of := &m.members[len(m.members)-1]
+				of.rows = append(of.rows, member{m.rows[i], to.RowAt(rows.Off[i])})
 			}
 			if m.from != m.to && m.from.ValueKey >= 0 && !m.from.Keys.IsNull(key, m.from.ValueKey) {
 				for _, s := range m.to.States {

@@ -79,7 +79,7 @@ func appendText(l *layout.Layout, to []byte, g *Groups, key, states []uint64, co
 	case l.Outputs[output].Side:
 		return append(to, g.sideText(v.Bits)...)
 	case l.Outputs[output].Texts != nil:
-		return l.Outputs[output].Texts.AppendText(to, states[l.Outputs[output].Word:])
+		return l.Outputs[output].Texts.AppendText(to, states[l.Outputs[output].Word:], g.Table.Blocks())
 	}
 	return append(to, g.Table.Blocks().Bytes(v.Bits)...)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
@@ -49,10 +50,31 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 		if c.Rebalance {
 			faults = append(faults, cannotRebalance(nameOf(o), o.Plan))
 		}
-		faults = append(faults, setIdle(o))
+		faults = append(faults, checkParts(o, std), setIdle(o))
 		faults = append(faults, checkSink(o, std, c.State != ""))
 	}
 	return errors.Join(append(faults, c.checkTables(job, std), c.checkState(job), c.checkNames(job, std))...)
+}
+
+// checkParts reports whether other processes read other parts of the source, and the results of all
+// of them are not the result of the query.
+func checkParts(o *query.Output, std streams) error {
+	find := sourceOf(o.Source).Parts
+	if find == nil || o.Source.Schema == nil {
+		return nil
+	}
+	parts := find(sourceRequest(o.Source, std))
+	if parts == nil {
+		return nil
+	}
+	err := o.Plan.DividedBy(parts.Columns...)
+	if err == nil {
+		return nil
+	}
+	return o.Source.Options.Errorf(parts.Option, "this process reads a part of the source, and others read the "+
+		"others, but their results together are not the result of the query: %v. Make the query so that each group is in "+
+		"one part (GROUP BY %s, ...), or read the whole source in one process, without the option %s\n%s", err,
+		strings.Join(parts.Columns, ", "), parts.Option, o.Text)
 }
 
 // checkSource reports what is wrong with the options of a source.

@@ -226,6 +226,9 @@ func (c *serveCmd) serve(ctx context.Context, std streams, started func([]listen
 	defer s.Close()
 	scheme := map[bool]string{false: "http", true: "https"}[secure != nil]
 	log(fmt.Sprintf("%s://%v answers, with %d jobs of %s", scheme, all[0].Addr(), len(jobs.List()), c.State))
+	for _, l := range all[1:] {
+		log(fmt.Sprintf("--%s: %v answers", l.what, l.Addr()))
+	}
 	go sayEvents(ctx, jobs.Events(), log)
 	started(all)
 	return c.answer(ctx, all, s, ProtocolConfig{Views: views, Server: s, Access: access, TLS: secure, Log: log})

@@ -136,6 +136,7 @@ type abortedTxn struct{ producer, first int64 }
 // chunk is what one response has of a partition.
 type chunk struct {
 	batches []byte
+	from    *response // what it is a part of; nil if the client has made the response
 	// aborted are the aborted transactions with records in it, by their first offsets.
 	aborted []abortedTxn
 	// jumps says that reading goes on at offset to, which is not where it stood.

@@ -29,6 +29,14 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if os.Getenv(brokerVariable) != "" {
+		err := runFake()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "fake broker:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	status := m.Run()
 	if theBroker.Broker != nil {
 		theBroker.Kill()

@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +226,10 @@ func TestOptionFaults(t *testing.T) {
 			map[string]string{"key.column": "s", "header.columns": "s=a"},
 			`column "s" is for the header a and for something else`,
 		},
+		{map[string]string{"share": "2/5"}, "option share: which columns the keys of the topic are made of is not"},
+		{map[string]string{"share": "5"}, `option share: the share "5"`},
+		{map[string]string{"share": "2/5", "share.key": "n,k"}, `option share.key: there is no column "k"`},
+		{map[string]string{"share.key": "n"}, "option share.key: share.key says how a topic is shared"},
 		{map[string]string{"time.zone": "Nowhere/At"}, "option time.zone: "},
 		{map[string]string{"time.format": "%Q"}, "option time.format: "},
 	} {
@@ -238,6 +243,39 @@ func TestOptionFaults(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: %v, expected %s", c.set, err, c.want)
+		}
+	}
+}
+
+// Goal: the options say by which columns a topic is divided, if it is.
+func TestShareParts(t *testing.T) {
+	source, _ := connect.Default.Source("kafka")
+	schema := schemaOf(t, record.Field{Name: "n", Type: record.Int64}, record.Field{Name: "s", Type: record.String})
+	for _, c := range []struct {
+		set  map[string]string
+		want []string
+	}{
+		{nil, nil},
+		{map[string]string{"share": "1/1"}, nil},
+		{map[string]string{"share": "2/5"}, nil},
+		{map[string]string{"share": "2/5", "key.column": "s"}, []string{"s"}},
+		{map[string]string{"share": "2/5", "key.column": "s", "share.key": "n"}, []string{"n"}},
+		{map[string]string{"share": "2/5", "share.key": "n, s"}, []string{"n", "s"}},
+	} {
+		set := map[string]string{"brokers": "localhost", "topic": "t"}
+		for k, v := range c.set {
+			set[k] = v
+		}
+		o, err := connect.NewOptions(source.Options, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := source.Parts(&connect.SourceRequest{Name: "s", Schema: schema, Options: o})
+		if parts == nil {
+			parts = &connect.Parts{Option: "share"}
+		}
+		if parts.Option != "share" || !slices.Equal(parts.Columns, c.want) {
+			t.Errorf("%v: %v, expected %v", c.set, parts, c.want)
 		}
 	}
 }

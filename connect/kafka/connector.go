@@ -44,6 +44,7 @@ func init() {
 			connect.Option{Name: "header.columns"},
 			connect.Option{Name: "start"},
 			connect.Option{Name: "share"},
+			connect.Option{Name: "share.key"},
 			connect.Option{Name: "until", Values: []string{"end"}},
 			connect.Option{Name: "isolation", Values: []string{"read_committed", "read_uncommitted"}},
 			connect.Option{
@@ -77,6 +78,7 @@ func init() {
 			return cfg.Validate()
 		},
 		Endless:  func(o *connect.Options) bool { return !o.Has("until") },
+		Parts:    shareParts,
 		Describe: describePosition,
 		Open: func(ctx context.Context, r *connect.SourceRequest) (connect.Input, error) {
 			cfg, err := sourceConfig(r)
@@ -234,10 +236,9 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 		}
 		cfg.Start = StartAt(at)
 	}
-	if share := o.Text("share"); share != "" {
-		if cfg.Share, err = ParseShare(share); err != nil {
-			return cfg, o.Errorf("share", "%v", err)
-		}
+	cfg.Share, _, err = shareOf(r)
+	if err != nil {
+		return cfg, err
 	}
 	err = registryOptions(o, &cfg)
 	if err != nil {
@@ -245,6 +246,47 @@ func sourceConfig(r *connect.SourceRequest) (cfg SourceConfig, err error) {
 	}
 	cfg.Client, err = clientConfig(o)
 	return cfg, err
+}
+
+// shareOf reads the options of a share. Columns are those that the keys of the topic are made of.
+func shareOf(r *connect.SourceRequest) (share Share, columns []string, err error) {
+	o := r.Options
+	if !o.Has("share") {
+		if o.Has("share.key") {
+			err = o.Errorf("share.key", "share.key says how a topic is shared: set share, such as '2/5'")
+		}
+		return Share{}, nil, err
+	}
+	share, err = ParseShare(o.Text("share"))
+	if err != nil {
+		return Share{}, nil, o.Errorf("share", "%v", err)
+	}
+	if share.Of == 1 {
+		return share, nil, nil
+	}
+	text := cmp.Or(o.Text("share.key"), o.Text("key.column"))
+	if text == "" {
+		return Share{}, nil, o.Errorf("share", "which columns the keys of the topic are made of is not known, so a "+
+			"group could be in several processes: set key.column to a column for the key, or share.key = 'a, b' to the "+
+			"columns of the value that its producers make keys of; then GROUP BY them")
+	}
+	for _, name := range strings.Split(text, ",") {
+		name = strings.TrimSpace(name)
+		if _, ok := r.Schema.Index(name); !ok {
+			return Share{}, nil, o.Errorf("share.key", "there is no column %q", name)
+		}
+		columns = append(columns, name)
+	}
+	return share, columns, nil
+}
+
+// shareParts is connect.Source.Parts.
+func shareParts(r *connect.SourceRequest) *connect.Parts {
+	_, columns, err := shareOf(r)
+	if err != nil || len(columns) == 0 {
+		return nil
+	}
+	return &connect.Parts{Option: "share", Columns: columns}
 }
 
 // registryOptions are those of the schema registry.

@@ -36,6 +36,9 @@
 // they are, and must see what a consumer hides, such as a position that is gone, another topic of
 // the same name, or a log that was cut off. Nothing is reset: see SourceConfig.SkipGaps.
 //
+// Large responses are in memory that is used again, which the client does not offer: see the top of
+// responses.go.
+//
 // Values in Avro wait for the schema that they were written with: see the top of avro.go.
 //
 // # Back-pressure

@@ -53,6 +53,8 @@ type partition struct {
 	// The next fields are the reader's alone.
 	cursor   cursor
 	unpacked []byte
+	// from is the response that has the records at the cursor; nil if the client has made it.
+	from     *response
 	position []byte // scratch
 	// again says that the record at the cursor has not been gathered.
 	again bool
@@ -92,6 +94,8 @@ type partition struct {
 type consumer struct {
 	cfg    *SourceConfig
 	client *kgo.Client
+	// responses has the memory of what is fetched.
+	responses *responses
 	// registry has the schemas of values in Avro; nil for other formats.
 	registry *registry
 	id       [16]byte // id of the topic
@@ -574,18 +578,21 @@ func (c *consumer) fetchFrom(n *node) {
 			t.Stop()
 			continue
 		}
-		resp, err := c.fetch(n, asked, some)
+		resp, whole, err := c.fetch(n, asked, some)
 		if c.ctx.Err() != nil {
 			return
 		}
 		if c.report(&n.trouble, err) {
+			whole.release()
 			c.refresh()
 			delay = min(max(2*delay, backoffMin), backoffMax)
 			c.pause(delay)
 			continue
 		}
 		delay = 0
-		if c.received(asked, resp) {
+		stale := c.received(asked, resp, whole)
+		whole.release()
+		if stale {
 			c.refresh()
 			c.pause(backoffMin)
 		}
@@ -627,8 +634,9 @@ func (c *consumer) wanted(n *node) (asked []ask, wait time.Duration, paused bool
 	return asked, wait, paused
 }
 
-// fetch asks a broker for records.
-func (c *consumer) fetch(n *node, asked []ask, paused bool) (*kmsg.FetchResponse, error) {
+// fetch asks a broker for records. Whole has the memory of the response and must be released; it is
+// nil if the client has made the response.
+func (c *consumer) fetch(n *node, asked []ask, paused bool) (f *kmsg.FetchResponse, whole *response, err error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxWaitMillis = int32(c.cfg.FetchWait.Milliseconds())
 	if paused {
@@ -648,14 +656,21 @@ func (c *consumer) fetch(n *node, asked []ask, paused bool) (*kmsg.FetchResponse
 	req.Topics = []kmsg.FetchRequestTopic{topic}
 	resp, err := c.client.Broker(int(n.id)).Request(c.ctx, req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	f := resp.(*kmsg.FetchResponse)
-	return f, kerr.ErrorForCode(f.ErrorCode)
+	f = resp.(*kmsg.FetchResponse)
+	whole = c.responses.collect(f)
+	if whole != nil {
+		f, err = whole.fetch, whole.err
+	}
+	if err == nil {
+		err = kerr.ErrorForCode(f.ErrorCode)
+	}
+	return f, whole, err
 }
 
 // received queues what has come. It returns whether the brokers have to be asked who leads what.
-func (c *consumer) received(asked []ask, resp *kmsg.FetchResponse) (stale bool) {
+func (c *consumer) received(asked []ask, resp *kmsg.FetchResponse, whole *response) (stale bool) {
 	for i := range resp.Topics {
 		for j := range resp.Topics[i].Partitions {
 			got := &resp.Topics[i].Partitions[j]
@@ -663,7 +678,7 @@ func (c *consumer) received(asked []ask, resp *kmsg.FetchResponse) (stale bool) 
 			if k < 0 {
 				continue
 			}
-			if c.receivedPartition(asked[k], got) {
+			if c.receivedPartition(asked[k], got, whole) {
 				stale = true
 			}
 		}
@@ -672,7 +687,7 @@ func (c *consumer) received(asked []ask, resp *kmsg.FetchResponse) (stale bool) 
 }
 
 // receivedPartition queues what has come of a partition.
-func (c *consumer) receivedPartition(a ask, got *kmsg.FetchResponseTopicPartition) (stale bool) {
+func (c *consumer) receivedPartition(a ask, got *kmsg.FetchResponseTopicPartition, whole *response) (stale bool) {
 	switch err := kerr.ErrorForCode(got.ErrorCode); {
 	case err == nil:
 	case errors.Is(err, kerr.OffsetOutOfRange):
@@ -687,7 +702,7 @@ func (c *consumer) receivedPartition(a ask, got *kmsg.FetchResponseTopicPartitio
 		a.p.fail(c.partitionError(a.p.id, err))
 		return false
 	}
-	c.push(a, got)
+	c.push(a, got, whole)
 	return false
 }
 
@@ -699,9 +714,9 @@ func (p *partition) retry() {
 }
 
 // push queues the batches of a response.
-func (c *consumer) push(a ask, got *kmsg.FetchResponseTopicPartition) {
+func (c *consumer) push(a ask, got *kmsg.FetchResponseTopicPartition, whole *response) {
 	e, err := measure(got.RecordBatches, a.next)
-	k := chunk{batches: got.RecordBatches[:e.bytes:e.bytes]}
+	k := chunk{batches: got.RecordBatches[:e.bytes:e.bytes], from: whole}
 	if e.bytes > 0 && !c.cfg.ReadUncommitted {
 		for _, t := range got.AbortedTransactions {
 			k.aborted = append(k.aborted, abortedTxn{t.ProducerID, t.FirstOffset})
@@ -721,6 +736,7 @@ func (c *consumer) push(a ask, got *kmsg.FetchResponseTopicPartition) {
 	case e.bytes == 0 && len(got.RecordBatches) > 0:
 		p.fetchBytes = min(2*p.fetchBytes, maxFetchBytes) // the batch is larger
 	case e.bytes > 0:
+		whole.hold()
 		p.queue = append(p.queue, k)
 		p.queued += e.bytes
 		p.next, p.epoch = e.next, e.epoch

@@ -540,6 +540,8 @@ func (r *Reader) next(p *partition) (ok bool, err error) {
 		if ok {
 			return true, nil
 		}
+		p.from.release() // all of it has been read
+		p.from = nil
 		k, ok, resumed, err := p.take(r.consumer.ahead)
 		if resumed {
 			r.consumer.kick(p)
@@ -547,6 +549,7 @@ func (r *Reader) next(p *partition) (ok bool, err error) {
 		if err != nil || !ok {
 			return false, err
 		}
+		p.from = k.from
 		p.cursor.begin(&k)
 	}
 }

@@ -16,11 +16,12 @@ const MaxShares = 1024
 // Every Kafka partition falls to one of them. The zero Share is the whole topic.
 //
 // Shares are for topics whose records are partitioned by the key that the query groups by: then no
-// two processes have the same group, and their results together are the result. The source
-// compares the partition of each record with the one that Kafka's own partitioner (murmur2 of the
-// key) gives, so that a producer that partitions otherwise is found out at its first record and not
-// by wrong results. A topic that gets more partitions has its keys dealt anew, which ends the
-// source.
+// two processes have the same group, and their results together are the result. The source compares
+// the partition of each record with the one that Kafka's own partitioner (murmur2 of the key)
+// gives, so that a producer that partitions otherwise is found out at its first record and not by
+// wrong results. Whether a plan may be shared is for the caller to ask: see Plan.DividedBy of
+// package plan, with the columns that keys are made of. A topic that gets more partitions has its
+// keys dealt anew, which ends the source.
 type Share struct{ Number, Of int }
 
 // ParseShare reads a share such as 2/5.

@@ -97,6 +97,9 @@ type SourceConfig struct {
 	// the last stable offset. The end comes when the transactions before it have ended.
 	untilHigh bool
 
+	// ownMemory leaves the memory of responses to the client. It is the twin of responses.go.
+	ownMemory bool
+
 	// Share is the part of the topic that this process reads; the zero Share is all of it.
 	Share Share
 
@@ -213,13 +216,20 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 	if err != nil {
 		return nil, err
 	}
+	memory := newResponses()
+	if !cfg.ownMemory {
+		opts, err = memory.dialer(opts)
+		if err != nil {
+			return nil, fmt.Errorf("kafka: %w", err)
+		}
+	}
 	// A failed fetch is tried again here, after asking who leads the partition.
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	c := &consumer{
-		cfg: &cfg, client: client, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1),
+		cfg: &cfg, client: client, responses: memory, refreshes: make(chan struct{}, 1), grown: make(chan int32, 1),
 		nodes: map[int32]*node{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -56,6 +56,17 @@ const (
 	Mode           // the most frequent value, the first of several in the order
 	StringAgg      // a list of texts with a separator
 	ArrayAgg       // a list of texts as PostgreSQL writes an array
+
+	// The states of sketches as texts, which are merged later.
+	ApproxCountDistinctState      // of values
+	ApproxCountDistinctMerge      // of states: the number
+	ApproxCountDistinctMergeState // of states: a state
+	ApproxPercentileState
+	ApproxPercentileMerge
+	ApproxPercentileMergeState
+
+	ApproxTopK      // the most frequent values and about how many there are of each
+	ReservoirSample // values of a random sample of the records
 )
 
 // names are the names in SQL.
@@ -68,7 +79,12 @@ var names = [...]string{
 	RegrSlope: "regr_slope", RegrIntercept: "regr_intercept", RegrR2: "regr_r2", RegrCount: "regr_count",
 	RegrAvgX: "regr_avgx", RegrAvgY: "regr_avgy", RegrSXX: "regr_sxx", RegrSYY: "regr_syy", RegrSXY: "regr_sxy",
 	PercentileCont: "percentile_cont", PercentileDisc: "percentile_disc", Mode: "mode", StringAgg: "string_agg",
-	ArrayAgg: "array_agg",
+	ArrayAgg: "array_agg", ApproxCountDistinctState: "approx_count_distinct_state",
+	ApproxCountDistinctMerge:      "approx_count_distinct_merge",
+	ApproxCountDistinctMergeState: "approx_count_distinct_merge_state",
+	ApproxPercentileState:         "approx_percentile_state", ApproxPercentileMerge: "approx_percentile_merge",
+	ApproxPercentileMergeState: "approx_percentile_merge_state",
+	ApproxTopK:                 "approx_top_k", ReservoirSample: "reservoir_sample",
 }
 
 // String returns the name in SQL.
@@ -90,6 +106,14 @@ func (k Kind) State() Kind {
 		return MinBy
 	case Last:
 		return MaxBy
+	case ApproxCountDistinctState:
+		return ApproxCountDistinct
+	case ApproxPercentileState:
+		return ApproxPercentile
+	case ApproxCountDistinctMergeState:
+		return ApproxCountDistinctMerge
+	case ApproxPercentileMergeState:
+		return ApproxPercentileMerge
 	}
 	if k.OfPairs() {
 		return Corr
@@ -263,6 +287,13 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 	case !byOrder && len(args) > 1:
 		return nil, fmt.Errorf("agg: %v takes one column, it has no use for a second", k)
 	}
+	return bindSingle(k, args)
+}
+
+// bindSingle binds a function of one column, which may have a second one to choose by.
+func bindSingle(k Kind, args []Arg) (Func, error) {
+	state := k.State()
+	byOrder := state == MinBy || state == MaxBy
 	arg, nullable := args[0].Type, args[0].Nullable
 	isFloat := arg == record.Float64
 	isInt := arg == record.Int64 || arg.IsDecimal()
@@ -304,6 +335,8 @@ func Bind(k Kind, args ...Arg) (Func, error) {
 		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
 	case k.Collects():
 		return bindCollected(k, arg)
+	case k >= ApproxCountDistinctState:
+		return bindSketch(k, arg)
 	case k == ApproxCountDistinct:
 		return distinct{typ: arg}, nil
 	case k == BitAnd || k == BitOr || k == BitXor:
@@ -365,9 +398,9 @@ func (r *Rows) words6(i int, at uintptr) *[6]uint64 {
 // signed returns word as a signed integer.
 func (r *Rows) signed(i int, at uintptr) *int64 { return (*int64)(unsafe.Pointer(r.word(i, at))) }
 
-// ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN
+// Ordered maps the bits of a float64 to an int64 that is ordered as PostgreSQL orders floats: NaN
 // is last, and -0 is 0.
-func ordered(bits uint64) int64 {
+func Ordered(bits uint64) int64 {
 	if bits<<1 == 0 {
 		return 0
 	}
@@ -378,8 +411,8 @@ func ordered(bits uint64) int64 {
 	return int64(bits ^ uint64(int64(bits)>>63)>>1)
 }
 
-// unordered returns the float of an ordered int64.
-func unordered(v int64) uint64 {
+// Unordered returns the float of an ordered int64.
+func Unordered(v int64) uint64 {
 	if v == math.MaxInt64 {
 		return math.Float64bits(math.NaN())
 	}

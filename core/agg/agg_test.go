@@ -272,16 +272,16 @@ func TestFloatOrder(t *testing.T) {
 		math.SmallestNonzeroFloat64, 1, math.MaxFloat64, math.Inf(1), math.NaN(),
 	}
 	for i, x := range ascending {
-		if got := math.Float64frombits(unordered(ordered(math.Float64bits(x)))); fmt.Sprint(got) != fmt.Sprint(x) {
+		if got := math.Float64frombits(Unordered(Ordered(math.Float64bits(x)))); fmt.Sprint(got) != fmt.Sprint(x) {
 			t.Errorf("%v came back as %v", x, got)
 		}
 		for _, y := range ascending[i+1:] {
-			if ordered(math.Float64bits(x)) >= ordered(math.Float64bits(y)) {
+			if Ordered(math.Float64bits(x)) >= Ordered(math.Float64bits(y)) {
 				t.Errorf("%v is not less than %v", x, y)
 			}
 		}
 	}
-	if ordered(math.Float64bits(math.Copysign(0, -1))) != ordered(0) {
+	if Ordered(math.Float64bits(math.Copysign(0, -1))) != Ordered(0) {
 		t.Error("-0 is not 0")
 	}
 }

@@ -31,6 +31,9 @@ type Blocks struct {
 	room  uint32         // number of lines that there is memory for
 	grow  func(lines uint32) bool
 
+	number uint64 // see SetNumber
+	seeds  uint64 // number of seeds given out; a twin that takes its turn goes on with it
+
 	blocksUsed
 }
 
@@ -62,7 +65,21 @@ func (b *Blocks) SetMemory(base unsafe.Pointer, lines uint32, notes unsafe.Point
 func (b *Blocks) Lines() int { return int(b.used) }
 
 // Follow takes over the use of memory from other, whose lines have been copied.
-func (b *Blocks) Follow(other *Blocks) { b.blocksUsed = other.blocksUsed }
+func (b *Blocks) Follow(other *Blocks) {
+	b.blocksUsed = other.blocksUsed
+	b.number, b.seeds = other.number, max(b.seeds, other.seeds)
+}
+
+// SetNumber gives the table a number that no other table of the plan has, except its twins.
+func (b *Blocks) SetNumber(number uint64) { b.number = number }
+
+// seed returns a number for a state, which is not 0. Two states of a plan get the same only by
+// chance: of all tables, and before and after Reset. After a restart tables have the same numbers
+// and begin to count again, so the first value of the state is part of the seed.
+func (b *Blocks) seed(first uint64) uint64 {
+	b.seeds++
+	return max(mix(mix(mix(b.number+1)+b.seeds)+first), 1)
+}
 
 // Reset gives all blocks back.
 func (b *Blocks) Reset() { b.blocksUsed = blocksUsed{used: 1} }
@@ -75,6 +92,12 @@ func (b *Blocks) Bytes(place uint64) []byte {
 	}
 	// The slice is in bounds: alloc returned the place, and n is at most what it was asked for.
 	return unsafe.Slice((*byte)(b.at(blockOf(place))), n)
+}
+
+// wordBytes returns the bytes of words.
+func wordBytes(words []uint64) []byte {
+	// The slice is in bounds: it has the bytes of words.
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), 8*len(words))
 }
 
 // words returns the words at a place.

@@ -51,7 +51,7 @@ func (c chosen) Update(rows Rows, at uintptr, args Args) {
 			rank = args.null(i) // rankNull is 1
 		}
 		if floatBy {
-			b = uint64(ordered(b))
+			b = uint64(Ordered(b))
 		}
 		b ^= flip
 		p := rows.words3(i, at)
@@ -59,7 +59,7 @@ func (c chosen) Update(rows Rows, at uintptr, args Args) {
 			continue // most records end here once a group has some; their value is not looked at
 		}
 		if floatValue {
-			v = uint64(ordered(v))
+			v = uint64(Ordered(v))
 		}
 		least(p, b, rank, v^flip)
 	}
@@ -88,7 +88,7 @@ func (c chosen) Result(state []uint64, _ *Blocks) Value {
 		v = ^v
 	}
 	if c.typ == record.Float64 {
-		v = unordered(int64(v))
+		v = Unordered(int64(v))
 	}
 	return Value{Bits: v}
 }

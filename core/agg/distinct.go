@@ -65,7 +65,7 @@ func (d distinct) Update(rows Rows, at uintptr, args Args) {
 		case record.String:
 			h = metro.Hash64(args.text(i), textSeed)
 		case record.Float64:
-			h = mix(uint64(ordered(w)) + 1) // all NaN have one hash, and so have both zeros
+			h = mix(uint64(Ordered(w)) + 1) // all NaN have one hash, and so have both zeros
 		default:
 			h = mix(w + 1)
 		}
@@ -174,25 +174,34 @@ func (d distinct) Merge(state, from []uint64, b, of *Blocks) {
 		}
 		return
 	}
-	if p[1] != isRegisters {
-		place := b.alloc(registers)
-		if place == 0 {
-			return
-		}
-		clear(b.Bytes(place))
-		for _, h := range b.words(p[0]) {
-			if h != 0 {
-				setRegister(place, h, b)
-			}
-		}
-		b.give(p[0])
-		p[0], p[1] = place, isRegisters
+	if !useRegisters(p, b) {
+		return
 	}
 	mine := b.Bytes(p[0])
 	for i, rank := range of.Bytes(from[0]) {
 		mine[i] = max(mine[i], rank)
 	}
 	b.touch(p[0], 0, registers)
+}
+
+// useRegisters makes registers of the hashes of a state. It returns false if there is no memory.
+func useRegisters(p *[2]uint64, b *Blocks) bool {
+	if p[1] == isRegisters {
+		return true
+	}
+	place := b.alloc(registers)
+	if place == 0 {
+		return false
+	}
+	clear(b.Bytes(place))
+	for _, h := range b.words(p[0]) {
+		if h != 0 {
+			setRegister(place, h, b)
+		}
+	}
+	b.give(p[0])
+	p[0], p[1] = place, isRegisters
+	return true
 }
 
 func (distinct) Result(state []uint64, b *Blocks) Value {

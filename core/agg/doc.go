@@ -58,6 +58,13 @@
 // bound wide. Their results depend only on the set of values, and not on the order of the values or
 // on how they were spread.
 //
+// The states of both can be written out as texts, which other queries merge; see the top of
+// statetext.go for the format.
+//
+// approx_top_k counts up to 384 values, and beyond that has an error that it says (topK).
+// reservoir_sample keeps the values of random records (sample). What approx_top_k gives beyond its
+// room, and the sample, depend on the order of records and on how they were spread.
+//
 // # Two columns, and all values
 //
 // corr and its relatives take two columns of floats; they share one state (pairs). The functions of

@@ -46,12 +46,12 @@ func (e extreme) Update(rows Rows, at uintptr, args Args) {
 	case e.typ == record.Float64 && e.max:
 		for i, w := range args.Words[:len(rows.Off)] {
 			p := rows.signed(i, at)
-			*p = max(*p, ordered(w))
+			*p = max(*p, Ordered(w))
 		}
 	case e.typ == record.Float64:
 		for i, w := range args.Words[:len(rows.Off)] {
 			p := rows.signed(i, at)
-			*p = min(*p, ordered(w))
+			*p = min(*p, Ordered(w))
 		}
 	case e.max:
 		for i, w := range args.Words[:len(rows.Off)] {
@@ -76,7 +76,7 @@ func (e extreme) updateNullable(rows Rows, at uintptr, args Args) {
 		}
 		v := int64(w)
 		if e.typ == record.Float64 {
-			v = ordered(w)
+			v = Ordered(w)
 		}
 		p := rows.word(i, at)
 		*p = e.better(*p, uint64(v))
@@ -105,7 +105,7 @@ func (e extreme) Result(state []uint64, _ *Blocks) Value {
 		return Value{Null: true}
 	}
 	if e.typ == record.Float64 {
-		return Value{Bits: unordered(int64(state[0]))}
+		return Value{Bits: Unordered(int64(state[0]))}
 	}
 	return Value{Bits: state[0]}
 }

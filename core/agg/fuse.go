@@ -390,7 +390,7 @@ func (f *Fused) updateDoubles(rows Rows, at uintptr, words []uint64) {
 		for _, word := range f.values {
 			*(*uint64)(unsafe.Add(p, 8*word))++
 		}
-		o := ordered(v)
+		o := Ordered(v)
 		if f.mins {
 			l := (*int64)(unsafe.Add(p, least))
 			*l = min(*l, o)

@@ -20,7 +20,8 @@ const (
 	// of the bucket, which is never 0.
 	countBits = 46
 	countMask = 1<<countBits - 1
-	keyBias   = 1<<17 + 1 // buckets are -1<<17 ... 1<<17-1, and their keys begin at 1
+	keyBias   = 1<<17 + 1 // buckets are -1<<17 ... 1<<17-2, and their keys begin at 1
+	lastKey   = 1<<18 - 1
 
 	// maxBuckets bounds the buckets of a group. If values fall into more, the lowest buckets become
 	// one.
@@ -53,8 +54,12 @@ type percentile struct {
 // of an argument read the same state.
 func WithFraction(f Func, fraction float64) (Func, error) {
 	p, ok := f.(percentile)
+	merged, merges := f.(percentileStates)
 	c, is := f.(collected)
 	switch {
+	case merges && !merged.asText && fraction >= 0 && fraction <= 1:
+		merged.fraction = fraction
+		return merged, nil
 	case is && (c.kind == PercentileCont || c.kind == PercentileDisc) && fraction >= 0 && fraction <= 1:
 		return f, nil
 	case !ok && fraction == 0:
@@ -119,11 +124,12 @@ func (f percentile) value(w uint64, scale float64) int64 {
 	if f.typ != record.Float64 {
 		w = math.Float64bits(float64(int64(w)) / scale)
 	}
-	return ordered(w)
+	return Ordered(w)
 }
 
-// bucketOf returns the key of the bucket of a value.
-func bucketOf(v int64) uint64 { return uint64(v>>bucketShift + keyBias) }
+// bucketOf returns the key of the bucket of a value. NaN would have the key after lastKey, which
+// does not fit a slot. It gets lastKey, which no other value has.
+func bucketOf(v int64) uint64 { return min(uint64(v>>bucketShift+keyBias), lastKey) }
 
 // sidedRows is how many records have their blocks asked for together, before the first of them is
 // looked at. largeBlocks is from how many lines on that pays: they do not fit a second-level cache.
@@ -291,14 +297,14 @@ func (f percentile) result(slots, all, state []uint64) Value {
 		left -= all[at] & countMask
 		at++
 	}
-	v := ordered(math.Float64bits(middle(int64(all[at]>>countBits) - keyBias)))
-	return Value{Bits: unordered(min(max(v, int64(state[3])), int64(state[4])))}
+	v := Ordered(math.Float64bits(middle(int64(all[at]>>countBits) - keyBias)))
+	return Value{Bits: Unordered(min(max(v, int64(state[3])), int64(state[4])))}
 }
 
 // middle returns the middle of a bucket.
 func middle(bucket int64) float64 {
-	low := math.Float64frombits(unordered(bucket << bucketShift))
-	high := math.Float64frombits(unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
+	low := math.Float64frombits(Unordered(bucket << bucketShift))
+	high := math.Float64frombits(Unordered(bucket<<bucketShift | (1<<bucketShift - 1)))
 	switch {
 	case bucket == 0:
 		return 0 // this bucket also has the values below the least normal number

@@ -32,6 +32,17 @@ func newMemory() *memory {
 	return m
 }
 
+// freeLines is the number of lines that belong to no block, line 0 among them.
+func (m *memory) freeLines() int {
+	free := 1
+	for class, line := range m.free {
+		for ; line != 0; line = uint32(*(*uint64)(m.at(line))) {
+			free += 1 << class
+		}
+	}
+	return free
+}
+
 // some are the words and texts of some records, two words each where the function has a second argument.
 type some struct {
 	Args
@@ -64,9 +75,12 @@ func (s some) state(f Func, m *memory) []uint64 {
 // result is the value of a state as text.
 func result(f Func, state []uint64, m *memory) string {
 	v := f.Result(state, &m.Blocks)
+	texts := TexterOf(f)
 	switch {
 	case v.Null:
 		return "NULL"
+	case texts != nil:
+		return string(texts.AppendText(nil, state, &m.Blocks))
 	case f.Type() == record.String:
 		return fmt.Sprintf("%q", m.Bytes(v.Bits))
 	case f.Type() == record.Float64:
@@ -106,7 +120,10 @@ func TestSidedShapes(t *testing.T) {
 				s.Nulls[i] = rng.Uint64() & rng.Uint64() & 3
 				s.By[i] = uint64(rng.IntN(3))
 			}
-			for _, k := range []Kind{Min, Max, MinBy, MaxBy, ApproxCountDistinct, ApproxPercentile} {
+			for _, k := range []Kind{
+				Min, Max, MinBy, MaxBy, ApproxCountDistinct, ApproxPercentile, ApproxCountDistinctState,
+				ApproxPercentileState,
+			} {
 				args := []Arg{{typ, true}}
 				if k == MinBy || k == MaxBy {
 					args = append(args, Arg{record.Int64, true})
@@ -147,13 +164,7 @@ func TestSidedShapes(t *testing.T) {
 				}
 				// Every line that was used is that state's block, or free.
 				Drop(f, merged, &two.Blocks)
-				free := 1
-				for class, line := range two.free {
-					for ; line != 0; line = uint32(*(*uint64)(two.at(line))) {
-						free += 1 << class
-					}
-				}
-				if free != two.Lines() {
+				if free := two.freeLines(); free != two.Lines() {
 					t.Fatalf("%v(%v): %d of %d lines are free when all blocks were given back", k, typ, free,
 						two.Lines())
 				}

@@ -86,7 +86,7 @@ func addSingly(f Func, state []uint64, w uint64, b *Blocks) {
 	case distinct:
 		h := mix(w + 1)
 		if f.typ == record.Float64 {
-			h = mix(uint64(ordered(w)) + 1)
+			h = mix(uint64(Ordered(w)) + 1)
 		}
 		f.add((*[2]uint64)(state), h, b)
 	}
@@ -110,7 +110,7 @@ func TestPercentileFull(t *testing.T) {
 	m, state := newMemory(), make([]uint64, f.Words())
 	f.Init(state)
 	p := f.(percentile)
-	key := bucketOf(ordered(math.Float64bits(1)))
+	key := bucketOf(Ordered(math.Float64bits(1)))
 	p.add((*[5]uint64)(state), key, countMask-1, &m.Blocks)
 	for range 3 {
 		f.Update(Rows{Base: unsafe.Pointer(&state[0]), Off: []uint64{0}, Blocks: &m.Blocks}, 0,

@@ -131,7 +131,7 @@ func (c chosenText) Update(rows Rows, at uintptr, args Args) {
 		}
 		by := args.By[i]
 		if c.by == record.Float64 {
-			by = uint64(ordered(by))
+			by = uint64(Ordered(by))
 		}
 		by ^= flip
 		p := rows.words4(i, at)

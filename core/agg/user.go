@@ -415,7 +415,7 @@ func (u *user[S, R]) Result(state []uint64, _ *Blocks) Value {
 }
 
 // AppendText appends the text that a state gives, nothing if it is NULL.
-func (u *user[S, R]) AppendText(to []byte, state []uint64) []byte {
+func (u *user[S, R]) AppendText(to []byte, state []uint64, _ *Blocks) []byte {
 	r, v := u.result(state)
 	text, _ := any(r).(string)
 	if v.Null {
@@ -426,7 +426,7 @@ func (u *user[S, R]) AppendText(to []byte, state []uint64) []byte {
 
 // A Texter is a function whose results are texts that are made when they are read.
 type Texter interface {
-	AppendText(to []byte, state []uint64) []byte
+	AppendText(to []byte, state []uint64, blocks *Blocks) []byte
 }
 
 // TexterOf returns a function as a Texter, or nil if its texts lie in blocks.

@@ -145,6 +145,12 @@ func Require(what string, x *Expr) (*Expr, error) {
 	return build(&Expr{op: opRequire, name: what, args: []*Expr{x}})
 }
 
+// Checked is a text that a check lets through. A record whose text it does not let through fails.
+// The error has what, and then the error of the check. A NULL is let through.
+func Checked(what string, x *Expr, check func(text string) error) (*Expr, error) {
+	return build(&Expr{op: opChecked, name: what, args: []*Expr{x}, aux: check})
+}
+
 // Case takes the value of the first branch whose condition is true. Its arguments are conditions
 // and values in turn; the last argument is the value if no condition is true.
 func Case(args ...*Expr) (*Expr, error) { return New(opCase, args...) }
@@ -198,7 +204,7 @@ func (e *Expr) String() string {
 		return e.name
 	case opConst:
 		return e.value.format(e.typ)
-	case opRequire:
+	case opRequire, opChecked:
 		return e.args[0].String()
 	case opCast:
 		return fmt.Sprintf("CAST(%v AS %v)", e.args[0], e.typ)

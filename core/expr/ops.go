@@ -150,6 +150,7 @@ const (
 	opUserNulls // the same for a function that is called for NULLs too
 
 	opRequire // the argument, of any type; a record in which it is NULL fails
+	opChecked // see Checked
 	opCount
 )
 
@@ -507,6 +508,7 @@ func init() {
 			name: "require", lenient: true, types: never(requireTypes), eval: evalRequire,
 			vector: vectorRequire,
 		},
+		opChecked: {name: "check", types: signature(tx, false, tx), eval: evalChecked, vector: vectorPiece},
 	}
 }
 

@@ -83,7 +83,7 @@ func (e *Expr) apply(values []Value, null bool) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	v, err := o.eval(e, values)
-	if err != nil && e.op == opRequire {
+	if err != nil && (e.op == opRequire || e.op == opChecked) {
 		return Value{}, err // the error says everything
 	}
 	if err != nil {
@@ -242,6 +242,13 @@ func evalIn(e *Expr, a []Value) (Value, error) {
 func evalRequire(e *Expr, a []Value) (Value, error) {
 	if a[0].Null {
 		return Value{}, fmt.Errorf("%s is NULL, expected a value", e.name)
+	}
+	return a[0], nil
+}
+
+func evalChecked(e *Expr, a []Value) (Value, error) {
+	if err := e.aux.(func(string) error)(a[0].Text); err != nil {
+		return Value{}, fmt.Errorf("%s %w", e.name, err)
 	}
 	return a[0], nil
 }

@@ -50,7 +50,15 @@ func newSide(t *Table, memory Memory, region func(share func(*Twins) *arena.Shar
 		s.noted = region(func(w *Twins) *arena.Share { return w.noted }, most/agg.LineBytes/8)
 	}
 	s.blocks = agg.NewBlocks(s.grow)
+	s.blocks.SetNumber(memory.Number)
 	return s
+}
+
+// SetNumber gives a table another number: see Memory.Number.
+func (t *Table) SetNumber(number uint64) {
+	if t.side != nil {
+		t.side.blocks.SetNumber(number)
+	}
 }
 
 // grow makes room for that many lines.

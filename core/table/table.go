@@ -51,6 +51,8 @@ type Memory struct {
 
 	// Blocks says that states have blocks beside the rows; see package agg.
 	Blocks bool
+	// Number tells the tables of a plan that records are added to apart; twins have the same.
+	Number uint64
 }
 
 // A Table is the groups of one partition.

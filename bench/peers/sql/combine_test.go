@@ -17,6 +17,57 @@ func TestCombine(t *testing.T) {
 	})
 }
 
+// Goal: INTERSECT ALL and EXCEPT ALL of two SELECTs have as many copies of each row as PostgreSQL says.
+// Method: random SELECTs of few different values, with NULLs, of records and of groups.
+func TestCombineCopies(t *testing.T) {
+	randomQueries(t, 150, 19, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
+		return copiesQuery(rng.IntN, func(of ...string) string { return of[rng.IntN(len(of))] })
+	})
+}
+
+// copiesQuery is a random INTERSECT ALL or EXCEPT ALL.
+func copiesQuery(number func(int) int, one func(...string) string) string {
+	kinds := []string{
+		"j % 3|i % 2|CAST(NULL AS bigint)|1|count(*)", "round(d, 0)|i % 4|2.5", "left(s, 1)|s|'a'|max(s)",
+		"b|i > 0|bool_or(b)|TRUE|CAST(NULL AS boolean)", "date_trunc('day', ts)|CAST(NULL AS timestamp)|min(ts)",
+		"CAST(i % 3 AS double precision)|CAST(j % 3 AS double precision)",
+	}
+	var types []string
+	for range 1 + number(3) {
+		types = append(types, one(kinds...))
+	}
+	arm := func() string {
+		var items, keys []string
+		grouped := number(3) == 0
+		for i, t := range types {
+			item := one(strings.Split(t, "|")...)
+			aggregate := strings.HasPrefix(item, "count(") || strings.HasPrefix(item, "max(") ||
+				strings.HasPrefix(item, "min(") || strings.HasPrefix(item, "bool_or(")
+			if aggregate && !grouped {
+				item, aggregate = strings.Split(t, "|")[0], false
+			}
+			if !aggregate {
+				keys = append(keys, fmt.Sprint(i+1))
+			}
+			items = append(items, item+fmt.Sprintf(" AS c%d", i))
+		}
+		text := "SELECT " + one("", "", "", "DISTINCT ") + strings.Join(items, ", ") + " FROM t" +
+			one("", "", " WHERE i > 0", " WHERE j < 2", " WHERE s IS NOT NULL", " WHERE FALSE")
+		if grouped && len(keys) > 0 {
+			text += " GROUP BY " + strings.Join(append(keys, one("n % 5", "j % 2")), ", ")
+		}
+		return text
+	}
+	text := arm() + one(" INTERSECT ALL ", " EXCEPT ALL ") + arm()
+	switch number(4) {
+	case 0:
+		return "SELECT c0, count(*) AS n FROM (" + text + ") AS x GROUP BY c0"
+	case 1:
+		return text + " ORDER BY 1"
+	}
+	return text
+}
+
 // combineQuery is a random query with set operations.
 func combineQuery(number func(int) int, one func(...string) string) string {
 	kinds := []string{

@@ -73,7 +73,10 @@ func (m *subqueryMaker) scalar(kind byte, depth int) string {
 func (m *subqueryMaker) condition(depth int) string {
 	kind := m.kind()
 	x, y := m.column(kind), m.column(kind)
-	switch m.number(10) {
+	switch m.number(12) {
+	case 10, 11:
+		return x + " " + m.one("=", "<>", "<", "<=", ">", ">=") + m.one(" ANY (", " ALL (", " SOME (") + "SELECT " +
+			m.one(y, "nullif("+y+", "+y+")", m.one(subqueryColumns[kind]...)) + " FROM t" + m.where(depth) + ")"
 	case 9:
 		return "j" + m.one(" IN ", " NOT IN ") + m.one("(VALUES (1), (2), (NULL))", "(VALUES (-1), (0))",
 			"(SELECT a FROM (VALUES (1, 'x'), (3, 'y')) AS v (a, b) WHERE b > 'x')", "(WITH w(a) AS (VALUES (2)) SELECT a FROM w)")

@@ -264,8 +264,7 @@ func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 		if some && op == "=" || !some && op == "<>" {
 			return &In{Pos: pos, X: x, Query: query, Not: op == "<>"}
 		}
-		fail(pos, op+" ANY and "+op+" ALL of a query are not supported, except for = ANY and <> ALL: write "+
-			"x "+op+" (SELECT min(...) ...) or max(...)")
+		return &In{Pos: pos, X: x, Query: query, Op: op, All: !some}
 	}
 	if some && op == "=" || !some && op == "<>" {
 		return &In{Pos: pos, X: x, List: list, Not: op == "<>"}
@@ -353,7 +352,8 @@ func (p *parser) infix(t *lexer.Token) level {
 		fail(p.pos(), "arrays are not supported")
 	case "COLLATE":
 		if !slices.Contains(bytewise, strings.ToLower(strings.Trim(p.second().Value, `"`))) {
-			fail(p.pos(), "COLLATE is not supported: texts are compared by their bytes, as by COLLATE \"C\"")
+			fail(p.pos(), "COLLATE is not supported except for \"C\": texts are compared by their bytes; "+
+				"lower(x) makes a comparison ignore case")
 		}
 		return typecast
 	case "AT":

@@ -102,12 +102,23 @@ var unsupported = map[string]string{
 
 // firstWords are the words that begin a statement that velo does not have.
 var firstWords = map[string]string{
-	"update":   "UPDATE is not supported: results are made by SELECT",
-	"delete":   "DELETE is not supported: results are made by SELECT",
-	"drop":     "DROP is not supported: sources and sinks are there as long as the job",
-	"alter":    "ALTER is not supported: sources and sinks are there as long as the job",
-	"show":     "SHOW is not supported; velo schema FILE says what columns a file has",
-	"describe": "DESCRIBE is not supported; velo schema FILE says what columns a file has",
+	"update":    "UPDATE is not supported: results are made by SELECT",
+	"delete":    "DELETE is not supported: results are made by SELECT",
+	"drop":      "DROP is not supported: sources and sinks are there as long as the job",
+	"alter":     "ALTER is not supported: sources and sinks are there as long as the job",
+	"show":      "SHOW is not supported; velo schema FILE says what columns a file has",
+	"describe":  "DESCRIBE is not supported; velo schema FILE says what columns a file has",
+	"desc":      "DESC is not supported; velo schema FILE says what columns a file has",
+	"pragma":    "PRAGMA is not supported; velo schema FILE says what columns a file has",
+	"summarize": "SUMMARIZE is not supported: write SELECT count(*), min(x), max(x), approx_count_distinct(x) FROM ...",
+	"set":       "SET is not supported: options are given in the command, or WITH (...) of a source or sink",
+	"use":       "USE is not supported: FROM names the source",
+	"truncate":  "TRUNCATE is not supported: results are made by SELECT",
+	"merge":     "MERGE is not supported: results are made by SELECT; a sink that upserts has a primary key",
+	"copy":      "COPY is not supported: FROM names a file, and a result goes to a sink, or is written with --format",
+	"begin":     "BEGIN is not supported: there are no transactions",
+	"commit":    "COMMIT is not supported: there are no transactions",
+	"FROM":      "a query begins with SELECT: SELECT * FROM ...",
 }
 
 // notThere finds a clause that velo does not have at the place of a fault. It returns the place and
@@ -130,7 +141,61 @@ func notThere(list []lexer.Token, pos Pos) (Pos, string) {
 	case unsupported[word(at)] != "":
 		return place, unsupported[word(at)]
 	}
+	for i := max(0, at-2); i <= at; i++ {
+		if text := elsewhere(word, i); text != "" {
+			return Pos(list[i].Pos.Offset), text
+		}
+	}
 	return 0, ""
+}
+
+// elsewhere is what to write for words that other databases have at a place; "" if there are none.
+func elsewhere(word func(i int) string, at int) string {
+	number := func(i int) bool { return word(i) != "" && strings.Trim(word(i), "0123456789") == "" }
+	switch w := word(at); {
+	case w == "top" && (number(at+1) || word(at+1) == "("):
+		return "TOP is not supported: write LIMIT n at the end"
+	case w == "WITH" && word(at+1) == "ties":
+		return "WITH TIES is not supported: write QUALIFY rank() OVER (ORDER BY ...) <= n"
+	case w == "USING" && strings.Trim(word(at+1), "<>=") == "":
+		return "ORDER BY ... USING is not supported: write ASC or DESC"
+	case w == "TABLESAMPLE":
+		return "TABLESAMPLE is not supported: reservoir_sample(x, k) has the values of k records"
+	case w == "pivot" || w == "unpivot":
+		return strings.ToUpper(w) + " is not supported: write an aggregate with FILTER (WHERE ...) for each column"
+	case w == "FOR" && (word(at+1) == "update" || word(at+1) == "share"):
+		return "FOR UPDATE and FOR SHARE are not supported: nothing is locked; leave them out"
+	case w == "CROSS" && word(at+1) == "apply" || w == "outer" && word(at+1) == "apply":
+		return "APPLY is not supported: a record is joined with the row that it finds in a table, by " +
+			"[LEFT] JOIN name ON ..."
+	case w == "rlike" || w == "regexp":
+		return strings.ToUpper(w) + " is not supported: write x ~ 'pattern', or !~ for NOT"
+	case w == "div":
+		return "DIV is not supported: a bigint / a bigint is a whole number"
+	case w == "separator":
+		return "SEPARATOR is not supported: write string_agg(x, ';' ORDER BY y)"
+	case (w == "EXCEPT" || w == "exclude" || w == "replace" || w == "rename" || w == "ilike") && word(at-1) == "*":
+		return "* " + strings.ToUpper(w) + " is not supported: name the columns"
+	case w == "asof":
+		return "ASOF JOIN is not supported: a record is joined with the row that it finds in a table by equal " +
+			"values, by [LEFT] JOIN name ON ..."
+	case w == "analyze" || w == "verbose":
+		return "EXPLAIN " + strings.ToUpper(w) + " is not supported: velo query --stats says what a query did"
+	case (w == "tumbling" || w == "hopping" || w == "session") && word(at-1) == "WINDOW":
+		return "WINDOW " + strings.ToUpper(w) + " is not supported: write GROUP BY tumble(at, INTERVAL '1 minute'), " +
+			"or hop or session"
+	case w == "BY" && number(at-1) && word(at-2) == "LIMIT":
+		return "LIMIT n BY is not supported: write QUALIFY row_number() OVER (PARTITION BY x ORDER BY y) <= n"
+	case w == "=>":
+		return "=> is not a comparison, expected >="
+	case w == "[" && (word(at-1) == "SELECT" || word(at-1) == ","):
+		return "lists in brackets are not supported; a name is in double quotes"
+	case w == "minus":
+		return "MINUS is not supported: write EXCEPT"
+	case w == "start" && word(at+1) == "WITH", w == "connect" && word(at+1) == "BY":
+		return "CONNECT BY is not supported: a query reads each record once"
+	}
+	return ""
 }
 
 // source is a token as it is written in the text.

@@ -51,7 +51,7 @@ type tailNode struct {
 	Pos     lexer.Position
 	Limit   *countNode `parser:"( 'LIMIT' ( @@"`
 	More    *countNode `parser:"            ( ',' @@ )?"`
-	All     bool       `parser:"          | @'ALL' )"`
+	All     bool       `parser:"          | @( 'ALL' | 'NULL' ) )"`
 	Offset  *countNode `parser:"| 'OFFSET' @@ ( 'ROW' | 'ROWS' )?"`
 	Fetch   *fetchNode `parser:"| 'FETCH' ( 'FIRST' | 'NEXT' ) @@ ( 'ROW' | 'ROWS' ) 'ONLY'"`
 	Changes bool       `parser:"| 'EMIT' ( @'CHANGES'"`
@@ -205,7 +205,7 @@ func (n *columnNameNode) Parse(lex *lexer.PeekingLexer) error {
 }
 
 func (n *countNode) Parse(lex *lexer.PeekingLexer) error {
-	if lex.Peek().Value == "ALL" {
+	if v := lex.Peek().Value; v == "ALL" || v == "NULL" {
 		return participle.NextMatch
 	}
 	return run(lex, func(p *parser) {
@@ -214,12 +214,15 @@ func (n *countNode) Parse(lex *lexer.PeekingLexer) error {
 		}
 		pos := p.pos()
 		v, ok := wholeOf(p.expr(other, false))
-		if !ok || v < 0 {
-			fail(pos, "the number of rows is a constant of 0 or more")
+		if !ok {
+			fail(pos, fewRows)
 		}
 		n.Count = Count{Pos: pos, N: v}
 	})
 }
+
+// fewRows is the fault of a number of rows.
+const fewRows = "the number of rows is a constant of 0 or more"
 
 // wholeOf is the value of a constant that is written with whole numbers, + and -.
 func wholeOf(e Expr) (v int64, ok bool) {
@@ -394,16 +397,19 @@ func (s *Select) end(orders *ordersNode, tail []tailNode) *failure {
 	seen := map[string]bool{}
 	for _, t := range tail {
 		clause := "EMIT"
+		if pos, bad := t.negative(); bad {
+			return &failure{pos: pos, message: fewRows}
+		}
 		switch {
 		case t.More != nil: // LIMIT offset, limit: as in MySQL and SQLite
 			if seen["OFFSET"] {
 				return &failure{pos: Pos(t.Pos.Offset), message: "OFFSET is given twice"}
 			}
 			seen["OFFSET"] = true
-			s.Offset, s.Limit = &t.Limit.Count, &t.More.Count
+			s.Offset, s.Limit = &t.Limit.Count, t.More.limit()
 			clause = "LIMIT"
 		case t.Limit != nil:
-			s.Limit = &t.Limit.Count
+			s.Limit = t.Limit.limit()
 			clause = "LIMIT"
 		case t.Fetch != nil:
 			s.Limit = &t.Fetch.Count
@@ -424,6 +430,30 @@ func (s *Select) end(orders *ordersNode, tail []tailNode) *failure {
 		seen[clause] = true
 	}
 	return nil
+}
+
+// negative says whether a number of rows is below 0, and where. As LIMIT it is no limit, as in
+// SQLite.
+func (t *tailNode) negative() (Pos, bool) {
+	skipped := t.Offset
+	if t.More != nil {
+		skipped = t.Limit
+	}
+	if t.Fetch != nil {
+		skipped = &countNode{t.Fetch.Count}
+	}
+	if skipped == nil || skipped.N >= 0 {
+		return 0, false
+	}
+	return skipped.Pos, true
+}
+
+// limit is the number of a LIMIT, nil if it is no limit.
+func (n *countNode) limit() *Count {
+	if n.N < 0 {
+		return nil
+	}
+	return &n.Count
 }
 
 func (n *exprNode) tree() Expr {

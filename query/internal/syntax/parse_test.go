@@ -23,6 +23,8 @@ var styles = []string{
 	`SELECT CAST(a AS decimal(12, 2)), a::double precision, a::timestamp with time zone, TIMESTAMP '2024-01-01', DATE '2024-01-01' FROM t`,
 	`SELECT extract(hour FROM at), substring(s FROM 2 FOR 3), position('a' IN s), trim(BOTH 'x' FROM s), trim(LEADING FROM s) FROM t`,
 	`SELECT a IN (1, 2, 3), a NOT IN (1), a BETWEEN 1 AND 2 AND b, a NOT LIKE 'x%' ESCAPE '!', a ILIKE 'y', a IS DISTINCT FROM b, a IS NOT TRUE FROM t`,
+	`SELECT a > ANY (SELECT b FROM t), a || 'x' <= ALL (SELECT b FROM t) IS TRUE, NOT a <> ANY (SELECT b FROM t), a = ALL (SELECT b FROM t) FROM t`,
+	`SELECT (a > ANY (SELECT b FROM t)) = b, (a > ANY (SELECT b FROM t)) IN (b, c) FROM t LIMIT NULL`,
 	`SELECT a GLOB 'x*', a NOT GLOB '[a-c]?', glob FROM t WHERE glob = 1`,
 	`SELECT sum(a) OVER (ORDER BY b ROWS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW), sum(a) OVER (ORDER BY b GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES), sum(a) OVER (ORDER BY b RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE GROUP) FROM t`,
 	`SELECT count(DISTINCT a), percentile_cont(0.9) WITHIN GROUP (ORDER BY x), approx_percentile(x, 0.99) FROM t`,

@@ -347,9 +347,16 @@ func (e *Binary) level() level     { return binary[e.Op] }
 func (e *IsNull) level() level     { return is }
 func (e *IsTruth) level() level    { return is }
 func (e *IsDistinct) level() level { return is }
-func (e *In) level() level         { return membership }
-func (e *Between) level() level    { return membership }
-func (e *Like) level() level       { return membership }
+
+func (e *In) level() level {
+	if e.Op != "" {
+		return comparison
+	}
+	return membership
+}
+
+func (e *Between) level() level { return membership }
+func (e *Like) level() level    { return membership }
 
 func (e *Unary) level() level {
 	switch e.Op {
@@ -433,6 +440,12 @@ func (e *IsDistinct) print(p *printer) {
 }
 
 func (e *In) print(p *printer) {
+	if e.Op != "" {
+		p.operand(e.X, comparison+1)
+		p.WriteString(" " + e.Op + map[bool]string{true: " ALL ", false: " ANY "}[e.All])
+		p.query(e.Query)
+		return
+	}
 	if e.Row == nil {
 		p.operand(e.X, membership+1)
 	} else {

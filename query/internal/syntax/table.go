@@ -51,6 +51,9 @@ func (p *parser) table() (t Table) {
 			if t.Name == "unnest" || t.Name == "generate_series" {
 				fail(t.Pos, strings.ToUpper(t.Name)+" is not supported: a query reads the records of one source")
 			}
+			if strings.HasPrefix(t.Name, "read_") || strings.HasSuffix(t.Name, "_scan") {
+				fail(t.Pos, t.Name+" is not there: write the name of the file, FROM 'file.csv'")
+			}
 			fail(t.Pos, "unknown table function "+shown(t.Name)+", expected TUMBLE, HOP, CUMULATE or SESSION")
 		}
 	}

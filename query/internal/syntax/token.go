@@ -166,7 +166,12 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 				end += size
 				r, size = utf8.DecodeRuneInString(text[end:])
 			}
-			return fail("%s is neither a number nor a name", shown(text[i:end]))
+			hint := ""
+			if strings.Trim(text[i:end], "0123456789") != "" && len(text[i:end]) > 1 &&
+				strings.Contains("ns us ms s m h d w", strings.TrimLeft(text[i:end], "0123456789")) {
+				hint = "; an interval is INTERVAL '1 minute'"
+			}
+			return fail("%s is neither a number nor a name%s", shown(text[i:end]), hint)
 		}
 		return kind, end, nil
 	case strings.IndexByte("(),;.[]", c) >= 0:
@@ -265,6 +270,7 @@ var operators = []string{
 
 // mistaken are operators of other languages, with what SQL has instead.
 var mistaken = map[string]string{
+	"`": `names in double quotes: "size"`, "?": "CASE WHEN ... THEN ... ELSE ... END, or if(c, a, b)",
 	"===": "=", "!": "NOT", "!==": "<>", "&&": "AND",
 	"**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>",
 }

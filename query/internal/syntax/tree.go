@@ -50,9 +50,12 @@ type Select struct {
 	// DistinctOn are the expressions of DISTINCT ON: the first row of each of their values is kept.
 	DistinctOn []Expr
 	Items      []Item // at least one
-	From       Table
-	Where      Expr // nil if there is none, as in all that follow
-	GroupBy    []Expr
+	// Numbered says that the rows get one more column, which numbers equal rows from 1. No text
+	// says it.
+	Numbered bool
+	From     Table
+	Where    Expr // nil if there is none, as in all that follow
+	GroupBy  []Expr
 	// GroupAll is GROUP BY ALL: by all items that have no aggregate.
 	GroupAll bool
 	Having   Expr
@@ -349,6 +352,10 @@ type In struct {
 	Not  bool
 	// Query has the values.
 	Query *Select
+	// Op is the operator of x op ANY (SELECT ...), or of ALL if All is set; it is empty for IN, and
+	// for = ANY and <> ALL, which are IN and NOT IN.
+	Op  string
+	All bool
 	// Row are the values of a row that is looked for in a Query.
 	Row []Expr
 }
