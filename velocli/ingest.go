@@ -162,8 +162,8 @@ func cannotRebalance(name string, p *plan.Plan) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("--rebalance moves groups of queries with GROUP BY and without windows: query %s cannot have it, %s. "+
-		"Leave --rebalance out", name, why)
+	return fmt.Errorf("--rebalance moves groups of queries with GROUP BY and without windows: query %s cannot "+
+		"have it, %s. Leave --rebalance out", name, why)
 }
 
 func closeAll(rs []record.Reader) error {
