@@ -47,6 +47,9 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 					"INTERVAL '5 s'",
 				o.Plan.Window.Column, o.Plan.Window.Column))
 		}
+		if c.Rebalance {
+			faults = append(faults, cannotRebalance(nameOf(o), o.Plan))
+		}
 		faults = append(faults, checkParts(o, std), setIdle(o))
 		faults = append(faults, checkSink(o, std, c.State != ""))
 	}

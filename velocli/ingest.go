@@ -12,6 +12,7 @@ import (
 
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/arena"
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/result"
 )
@@ -68,6 +69,12 @@ func (in *ingest) add(f *flow) *flow {
 // start starts the engine.
 func (in *ingest) start(size *sizing, live bool) error {
 	s := *size
+	if s.Rebalance {
+		err := in.checkRebalance()
+		if err != nil {
+			return err
+		}
+	}
 	if in.feed.files.unpacks() {
 		s = s.besideUnpackers()
 	}
@@ -84,6 +91,10 @@ func (in *ingest) start(size *sizing, live bool) error {
 	}
 	if in.served {
 		configureServed(&cfg)
+	}
+	if s.Rebalance {
+		cfg.Rebalance = true
+		cfg.EpochInterval = max(cfg.EpochInterval, 0) // shards move at epochs: as often as the engine likes
 	}
 	for _, f := range in.flows {
 		if flows(f.plan) || slices.ContainsFunc(f.plan.Leaves(), flows) {
@@ -117,6 +128,42 @@ func (in *ingest) start(size *sizing, live bool) error {
 	}
 	in.ended = sync.OnceValue(in.end)
 	return nil
+}
+
+// checkRebalance says why shards of the queries over a source cannot move.
+func (in *ingest) checkRebalance() error {
+	var faults []error
+	if len(in.flows) > 1 {
+		var names []string
+		for _, f := range in.flows {
+			names = append(names, f.name)
+		}
+		faults = append(faults, fmt.Errorf("--rebalance is for one query over a source, this one has %d: %s. Leave it "+
+			"out, or run the queries as jobs of their own", len(in.flows), strings.Join(names, ", ")))
+	}
+	for _, f := range in.flows {
+		faults = append(faults, cannotRebalance(f.name, f.plan))
+	}
+	return errors.Join(faults...)
+}
+
+// cannotRebalance says why the shards of a query cannot move, or nothing.
+func cannotRebalance(name string, p *plan.Plan) error {
+	why := ""
+	switch {
+	case p.From != nil:
+		why = "it reads the result of another query"
+	case p.Window != nil:
+		why = "it has windows"
+	case p.PassesThrough():
+		why = "it groups nothing"
+	case len(p.Keys) == 0:
+		why = "it has one group only"
+	default:
+		return nil
+	}
+	return fmt.Errorf("--rebalance moves groups of queries with GROUP BY and without windows: query %s cannot "+
+		"have it, %s. Leave --rebalance out", name, why)
 }
 
 func closeAll(rs []record.Reader) error {

@@ -204,6 +204,7 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 	if f.number == 0 {
 		lines = append(lines, "  "+l.bottleneck(f.ingest, s))
 	}
+	lines = append(lines, rebalanced(s.Rebalance)...)
 	snap, end := f.snapshot()
 	defer end()
 	if f.plan.Window != nil {
@@ -215,6 +216,18 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 	}
 	if f.atEnd {
 		lines = append(lines, fmt.Sprintf("  shown as it was %d records ago", c.In-min(snap.Records(), c.In)))
+	}
+	return lines
+}
+
+// rebalanced says which shards have moved with --rebalance, and why; nothing without it.
+func rebalanced(r engine.RebalanceStats) []string {
+	if r.Why == "" {
+		return nil
+	}
+	lines := []string{fmt.Sprintf("  shards moved %d  %d KiB  now: %s", r.Shards, r.Bytes>>10, r.Why)}
+	if n := len(r.Last); n > 0 {
+		lines = append(lines, "  last "+r.Last[n-1].String())
 	}
 	return lines
 }

@@ -17,7 +17,8 @@ type sizing struct {
 	Partitions int `help:"Partitions; 0 is one for each core." default:"0"`
 	Cores      int `help:"Cores; 0 is all that may be used." default:"0"`
 
-	Memory string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
+	Memory    string `help:"What the groups of all queries together may take, such as 512MB or 4GiB; half of the memory of the machine or its control group without it." env:"VELO_MEMORY" placeholder:"SIZE"`
+	Rebalance bool   `help:"Move groups from busy cores to others; for GROUP BY without windows."`
 	// stateBytes is for each query; 0 is the engine's default.
 	stateBytes int
 	// evenReaders and evenPartitions say that there is one for each core.

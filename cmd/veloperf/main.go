@@ -12,6 +12,7 @@
 //	veloperf snapshot                   what snapshots cost
 //	veloperf latency                    from Send to a snapshot
 //	veloperf batching                   latency and throughput over the load
+//	veloperf idle                       what an engine costs that has nothing to do
 //	veloperf locks                      shared maps under locks against velo
 //	veloperf readers                    sources that answer late, read side by side
 //	veloperf ingest                     files as people have them, with rooflines
@@ -56,6 +57,7 @@ type commands struct {
 	Snapshot snapshotCmd `cmd:"" help:"What snapshots cost the writers, and what reading them takes."`
 	Latency  latencyCmd  `cmd:"" help:"From Send to a snapshot, at a fixed rate."`
 	Batching batchingCmd `cmd:"" help:"Latency and throughput over the load: fixed batches beside what adapts."`
+	Idle     idleCmd     `cmd:"" help:"What an engine costs that has nothing to do, and how long a record takes."`
 	Locks    locksCmd    `cmd:"" help:"Shared maps under locks, channels and rings against velo."`
 	Readers  readersCmd  `cmd:"" help:"Readers side by side whose sources answer late."`
 	Ingest   ingestCmd   `cmd:"" help:"How fast files are read: CSV, JSON lines, gzip, with rooflines."`

@@ -538,3 +538,22 @@ func TestReport(t *testing.T) {
 		}
 	}
 }
+
+// Goal: veloperf idle has both kinds of sources, with wake-ups and latencies that can be.
+func TestIdle(t *testing.T) {
+	out, stderr, status := veloperf(t, "idle", "--runs=1", "--duration=200ms", "--json")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if status != 0 || len(lines) != 2 {
+		t.Fatalf("status %d, %d lines\n%s%s", status, len(lines), out, stderr)
+	}
+	for i, line := range lines {
+		var p bench.IdlePoint
+		err := json.Unmarshal([]byte(line), &p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Source != bench.IdleSources[i] || !(p.P50 > 0) || p.Longest < p.P50 || p.Wakeups < 0 || p.Records < 1 {
+			t.Errorf("%s", line)
+		}
+	}
+}

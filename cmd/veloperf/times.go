@@ -16,10 +16,12 @@ func (locksCmd) Help() string    { return takes("half a minute") + asItComes }
 func (readersCmd) Help() string  { return takes("10 s") + asItComes }
 func (latencyCmd) Help() string  { return takes("15 s") }
 func (batchingCmd) Help() string { return takes("a minute and a half") + asItComes }
+func (idleCmd) Help() string     { return takes("50 s") + asItComes }
 func (snapshotCmd) Help() string { return takes("45 s") + " With --rivals it takes a minute more." }
 func (ingestCmd) Help() string   { return takes("3 minutes") + asItComes }
 func (modelCmd) Help() string {
-	return takes("half a minute") + " With --calibration it takes a second."
+	return takes("a minute and a half") + " With --calibration it takes some seconds, most of " +
+		"them for 256 cores and more."
 }
 
 func (skewCmd) Help() string {

@@ -30,8 +30,11 @@ type view struct {
 
 // look opens a page in a real browser. All that it asks the network for goes to a proxy that only
 // counts.
-func look(t *testing.T, browser, page string) view {
+func look(t *testing.T, browser, page string, window ...string) view {
 	t.Helper()
+	if len(window) == 0 {
+		window = []string{"--window-size=1200,4000"}
+	}
 	dir := t.TempDir()
 	file, shot := filepath.Join(dir, "page.html"), filepath.Join(dir, "page.png")
 	if err := os.WriteFile(file, []byte(page), 0o644); err != nil {
@@ -56,11 +59,14 @@ func look(t *testing.T, browser, page string) view {
 	}()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+	args := append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-		"--no-default-browser-check", "--enable-logging=stderr", "--window-size=1200,4000",
-		"--user-data-dir="+filepath.Join(dir, "profile"), "--proxy-server=http://"+proxy.Addr().String(),
-		"--proxy-bypass-list=<-loopback>", "--screenshot="+shot, "file://"+file)
+		"--no-default-browser-check", "--enable-logging=stderr",
+		"--user-data-dir=" + filepath.Join(dir, "profile"), "--proxy-server=http://" + proxy.Addr().String(),
+		"--proxy-bypass-list=<-loopback>", "--screenshot=" + shot,
+	}, window...)
+	cmd := exec.CommandContext(ctx, browser, append(args, "file://"+file)...)
 	cmd.WaitDelay = 5 * time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -104,13 +110,32 @@ func (v view) drawn() (part float64, colors int) {
 	return float64(n) / float64(b.Dx()*b.Dy()), len(seen)
 }
 
-// Goal: a real browser draws the page of results, no script fails, and nothing is asked of the
-// network. Method: a screenshot, and a proxy that counts. Pages that are empty, that log an error
-// and that ask for a picture show that the test can fail.
+// probe is a script that looks at what the scripts of the page have drawn, and logs a line of it.
+const probe = `<script>addEventListener('load', () => {
+  const drawn = [...document.querySelectorAll('canvas')].map(c => {
+    const of = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+    const colors = new Set();
+    let n = 0;
+    for (let i = 0; i < of.length; i += 4) {
+      if (of[i + 3] > 128) { n++; colors.add(of[i] >> 4 << 8 | of[i + 1] >> 4 << 4 | of[i + 2] >> 4); }
+    }
+    return n > 1000 && colors.size > 2 ? 'drawn' : 'blank';
+  });
+  const labels = [...document.querySelectorAll('svg text')].filter(t => t.getBoundingClientRect().width > 0);
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  console.log('PROBE ' + drawn.join(' ') + '; ' + (wide > 0 ? 'wider than the window' : 'fits') + '; ' + labels.length + ' labels');
+})</script>`
+
+// Goal: a real browser draws the page of results, on a phone and on a wide screen, light and dark:
+// the canvas of each chart of lines is not blank, nothing is wider than the window, no script fails,
+// and nothing is asked of the network. Method: a screenshot, a script that looks at the canvases, and
+// a proxy that counts. Pages that are empty, whose chart is blank, that log an error and that ask for
+// a picture show that the test can fail. VELO_SHOTS is a folder to keep the screenshots in.
 func TestPageInBrowser(t *testing.T) {
 	browser := ""
 	for _, name := range browsers {
-		if path, err := exec.LookPath(name); err == nil {
+		path, err := exec.LookPath(name)
+		if err == nil {
 			browser = path
 			break
 		}
@@ -118,18 +143,50 @@ func TestPageInBrowser(t *testing.T) {
 	if browser == "" {
 		t.Skipf("none of %s is installed: the page is not looked at in a browser", strings.Join(browsers, ", "))
 	}
-	var page bytes.Buffer
-	if err := HTML(&page, Sections(results(t))); err != nil {
+	var b bytes.Buffer
+	err := HTML(&b, Sections(results(t)))
+	if err != nil {
 		t.Fatal(err)
 	}
-	v := look(t, browser, page.String())
-	if part, colors := v.drawn(); part < 0.02 || colors < 8 {
-		t.Errorf("%.1f %% of the page are drawn, in %d colors", 100*part, colors)
-	}
-	if v.console != "" || v.requests > 0 {
-		t.Errorf("%d requests leave the page; its console has %q", v.requests, v.console)
+	page := b.String()
+	probed := strings.Replace(page, "</body>", probe+"</body>", 1)
+	for name, window := range map[string][]string{
+		"wide": {"--window-size=1200,4000"}, "phone": {"--window-size=390,5000"},
+		"wide-dark":  {"--window-size=1200,4000", "--blink-settings=preferredColorScheme=0"},
+		"phone-dark": {"--window-size=390,5000", "--blink-settings=preferredColorScheme=0"},
+	} {
+		v := look(t, browser, probed, window...)
+		if part, colors := v.drawn(); part < 0.02 || colors < 8 {
+			t.Errorf("%s: %.1f %% of the page are drawn, in %d colors", name, 100*part, colors)
+		}
+		if !strings.Contains(v.console, "PROBE drawn drawn; fits") || strings.Count(v.console, "CONSOLE") != 1 {
+			t.Errorf("%s: the console has %q", name, v.console)
+		}
+		if v.requests > 0 {
+			t.Errorf("%s: %d requests leave the page", name, v.requests)
+		}
+		dark := 0
+		for i := range 100 {
+			r, _, _, _ := v.picture.At(3*i, v.picture.Bounds().Max.Y-1-i).RGBA()
+			if r < 0x4000 {
+				dark++
+			}
+		}
+		if isDark := strings.HasSuffix(name, "dark"); (dark > 50) != isDark {
+			t.Errorf("%s: %d of 100 pixels of the ground are dark", name, dark)
+		}
+		keep(t, name, v.picture)
 	}
 
+	blank := strings.Replace(probed, "drawAll();\ndark", "document.querySelectorAll('.plot').forEach(b => "+
+		"b.append(document.createElement('canvas')));\ndark", 1)
+	if v := look(t, browser, blank); !strings.Contains(v.console, "PROBE blank blank") {
+		t.Errorf("a page whose charts are blank: console %q", v.console)
+	}
+	v := look(t, browser, strings.Replace(probed, "new uPlot(", "new noPlot(", 1))
+	if strings.Count(v.console, "CONSOLE") < 2 {
+		t.Errorf("a page whose script fails: console %q", v.console)
+	}
 	v = look(t, browser, "<!doctype html><title>x</title>")
 	if part, colors := v.drawn(); part > 0 || colors > 1 {
 		t.Errorf("an empty page: %.1f %% are drawn, in %d colors", 100*part, colors)
@@ -138,5 +195,22 @@ func TestPageInBrowser(t *testing.T) {
 <img src="http://velo.invalid/x.png">`)
 	if v.requests == 0 || !strings.Contains(v.console, "failed") {
 		t.Errorf("a bad page: %d requests, console %q", v.requests, v.console)
+	}
+}
+
+// keep writes a screenshot into the folder VELO_SHOTS, if there is one.
+func keep(t *testing.T, name string, picture image.Image) {
+	dir := os.Getenv("VELO_SHOTS")
+	if dir == "" {
+		return
+	}
+	f, err := os.Create(filepath.Join(dir, name+".png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	err = png.Encode(f, picture)
+	if err != nil {
+		t.Error(err)
 	}
 }

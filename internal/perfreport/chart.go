@@ -9,7 +9,8 @@ import (
 	"github.com/velo-engine/velo/affinity"
 )
 
-// Charts are drawn here, in SVG, so a page needs neither a script nor the network.
+// Bars and the topology are drawn here, in SVG, and lines too for readers without scripts. Colors
+// are of the page's style, which has them for light and dark.
 
 const (
 	chartWidth  = 760.0
@@ -20,28 +21,41 @@ const (
 	lowMargin   = 44.0
 )
 
-var palette = []string{"#1f6f8b", "#c8553d", "#588157", "#7b4ea3", "#b8860b", "#4a4a4a"}
+// A Chart is lines that a page draws: with uPlot if it may run scripts, else as SVG.
+type Chart struct {
+	X     axis   `json:"x"`
+	Y     axis   `json:"y"`
+	Lines []line `json:"lines"`
+}
 
 // A point of a line; low and high are an interval, or both 0.
-type point struct{ x, y, low, high float64 }
+type point struct {
+	X    float64 `json:"x"`
+	Y    float64 `json:"y"`
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
+}
 
 // A line of a chart.
 type line struct {
-	name   string
-	points []point
-	smooth bool // a model: a thin line without dots
+	Name   string  `json:"name"`
+	Points []point `json:"points"`
+	Smooth bool    `json:"smooth,omitempty"` // a model: a thin line without dots
 }
 
-// An axis has ticks with labels; log says that it is logarithmic.
+// An axis has ticks with labels; Log says that it is logarithmic.
 type axis struct {
-	name  string
-	log   bool
-	ticks []tick
+	Name  string `json:"name"`
+	Log   bool   `json:"log,omitempty"`
+	Ticks []tick `json:"ticks"`
+	// Unit comes after a value. Percentile says that the percentile p is at 100 / (100 - p).
+	Unit       string `json:"unit,omitempty"`
+	Percentile bool   `json:"percentile,omitempty"`
 }
 
 type tick struct {
-	at   float64
-	text string
+	At   float64 `json:"at"`
+	Text string  `json:"text"`
 }
 
 // svgBuilder collects the elements of a drawing.
@@ -75,78 +89,86 @@ func scaleOf(low, high, from, to float64, log bool) func(float64) float64 {
 	}
 }
 
-// lineChart draws lines. Points that an axis cannot have (0 on a logarithmic one) are left out.
-func lineChart(title string, x, y axis, lines []line) string {
+// newChart makes a chart of lines: with ticks that cover all of them, and without points that an
+// axis cannot have (0 on a logarithmic one). It is nil if nothing is left.
+func newChart(x, y axis, lines []line) *Chart {
+	c := &Chart{X: x, Y: y}
 	lowX, highX, lowY, highY := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for _, l := range lines {
-		for _, p := range l.points {
-			if x.log && p.x <= 0 || y.log && p.y <= 0 {
+		kept := line{Name: l.Name, Smooth: l.Smooth, Points: []point{}}
+		for _, p := range l.Points {
+			if x.Log && p.X <= 0 || y.Log && p.Y <= 0 {
 				continue
 			}
-			lowX, highX = min(lowX, p.x), max(highX, p.x)
-			lowY, highY = min(lowY, p.y), max(highY, p.y, p.high)
+			kept.Points = append(kept.Points, p)
+			lowX, highX = min(lowX, p.X), max(highX, p.X)
+			lowY, highY = min(lowY, p.Y), max(highY, p.Y, p.High)
 		}
+		c.Lines = append(c.Lines, kept)
 	}
 	if math.IsInf(lowX, 0) {
-		return ""
+		return nil
 	}
-	if !y.log {
+	if !y.Log {
 		lowY = 0
 	}
-	for _, t := range x.ticks {
-		lowX, highX = min(lowX, t.at), max(highX, t.at)
+	if c.X.Ticks == nil {
+		c.X.Ticks = ticks(lowX, highX, x.Log)
 	}
-	if y.ticks == nil {
-		y.ticks = ticks(lowY, highY, y.log)
+	last := c.X.Ticks[len(c.X.Ticks)-1].At
+	if highX > last {
+		c.X.Ticks = append(c.X.Ticks, tick{At: highX}) // without a label, so that the axis reaches it
 	}
-	for _, t := range y.ticks {
-		lowY, highY = min(lowY, t.at), max(highY, t.at)
-	}
-	toX := scaleOf(lowX, highX, leftMargin, chartWidth-rightMargin, x.log)
-	toY := scaleOf(lowY, highY, chartHeight-lowMargin, topMargin, y.log)
+	c.Y.Ticks = ticks(lowY, highY, y.Log)
+	return c
+}
+
+// svg draws a chart.
+func (c *Chart) svg(title string) string {
+	x, y := c.X, c.Y
+	toX := scaleOf(x.Ticks[0].At, x.Ticks[len(x.Ticks)-1].At, leftMargin, chartWidth-rightMargin, x.Log)
+	toY := scaleOf(y.Ticks[0].At, y.Ticks[len(y.Ticks)-1].At, chartHeight-lowMargin, topMargin, y.Log)
 	var s svgBuilder
 	s.open(chartWidth, chartHeight, title)
-	for _, t := range y.ticks {
-		s.add(`<path class="grid" d="M%.1f %.1f H%.1f"/>`, leftMargin, toY(t.at), chartWidth-rightMargin)
-		s.text(leftMargin-6, toY(t.at)+4, "end", t.text)
+	for _, t := range y.Ticks {
+		s.add(`<path class="grid" d="M%.1f %.1f H%.1f"/>`, leftMargin, toY(t.At), chartWidth-rightMargin)
+		s.text(leftMargin-6, toY(t.At)+4, "end", t.Text)
 	}
-	for _, t := range x.ticks {
-		s.add(`<path class="grid" d="M%.1f %.1f V%.1f"/>`, toX(t.at), topMargin, chartHeight-lowMargin)
-		s.text(toX(t.at), chartHeight-lowMargin+16, "middle", t.text)
+	for _, t := range x.Ticks {
+		s.add(`<path class="grid" d="M%.1f %.1f V%.1f"/>`, toX(t.At), topMargin, chartHeight-lowMargin)
+		s.text(toX(t.At), chartHeight-lowMargin+16, "middle", t.Text)
 	}
-	s.text((leftMargin+chartWidth-rightMargin)/2, chartHeight-8, "middle", x.name)
+	s.text((leftMargin+chartWidth-rightMargin)/2, chartHeight-8, "middle", x.Name)
 	s.add(`<text transform="translate(14 %.1f) rotate(-90)" text-anchor="middle">%s</text>`,
-		(topMargin+chartHeight-lowMargin)/2, html.EscapeString(y.name))
-	for i, l := range lines {
-		s.line(l, palette[i%len(palette)], toX, toY, x.log, y.log, i)
+		(topMargin+chartHeight-lowMargin)/2, html.EscapeString(y.Name))
+	for i, l := range c.Lines {
+		s.line(l, i, toX, toY, y.Log)
 	}
 	s.add("</svg>")
 	return s.String()
 }
 
 // line draws one line and its name.
-func (s *svgBuilder) line(l line, color string, toX, toY func(float64) float64, logX, logY bool, i int) {
+func (s *svgBuilder) line(l line, i int, toX, toY func(float64) float64, logY bool) {
+	color := fmt.Sprintf("var(--line%d)", i)
 	var path strings.Builder
-	for _, p := range l.points {
-		if logX && p.x <= 0 || logY && p.y <= 0 {
-			continue
-		}
+	for _, p := range l.Points {
 		word := "L"
 		if path.Len() == 0 {
 			word = "M"
 		}
-		fmt.Fprintf(&path, "%s%.1f %.1f", word, toX(p.x), toY(p.y))
-		if l.smooth {
+		fmt.Fprintf(&path, "%s%.1f %.1f", word, toX(p.X), toY(p.Y))
+		if l.Smooth {
 			continue
 		}
-		s.add(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, toX(p.x), toY(p.y), color)
-		if p.high > p.low && (!logY || p.low > 0) {
-			s.add(`<path d="M%.1f %.1f V%.1f" stroke="%s" stroke-width="1.5"/>`, toX(p.x), toY(p.low), toY(p.high),
+		s.add(`<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`, toX(p.X), toY(p.Y), color)
+		if p.High > p.Low && (!logY || p.Low > 0) {
+			s.add(`<path d="M%.1f %.1f V%.1f" stroke="%s" stroke-width="1.5"/>`, toX(p.X), toY(p.Low), toY(p.High),
 				color)
 		}
 	}
 	dash := ""
-	if l.smooth {
+	if l.Smooth {
 		dash = ` stroke-dasharray="5 4"`
 	}
 	if path.Len() > 0 {
@@ -154,7 +176,7 @@ func (s *svgBuilder) line(l line, color string, toX, toY func(float64) float64, 
 	}
 	y := topMargin + 10 + 16*float64(i)
 	s.add(`<path d="M%.1f %.1f h16" stroke="%s" stroke-width="2"%s/>`, chartWidth-rightMargin+8, y-4, color, dash)
-	s.text(chartWidth-rightMargin+28, y, "start", l.name)
+	s.text(chartWidth-rightMargin+28, y, "start", l.Name)
 }
 
 // ticks are some round values of a range.
@@ -193,6 +215,10 @@ type bar struct {
 	rival            bool
 }
 
+// barWidth is the width of the longest bar, without its name and its value. With a short name all
+// of it fits a phone.
+const barWidth = 190.0
+
 // barChart draws bars under each other.
 func barChart(title, unit string, bars []bar) string {
 	most := 0.0
@@ -202,21 +228,25 @@ func barChart(title, unit string, bars []bar) string {
 	if most <= 0 {
 		return ""
 	}
-	const row, names = 24.0, 290.0
-	to := scaleOf(0, most, names, chartWidth-90, false)
+	const row, letter = 24.0, 7.0
+	names := 0.0
+	for _, b := range bars {
+		names = max(names, min(16+letter*float64(len(b.name)), 290))
+	}
+	to := scaleOf(0, most, names, names+barWidth, false)
 	var s svgBuilder
-	s.open(chartWidth, row*float64(len(bars))+10, title)
+	s.open(names+barWidth+70, row*float64(len(bars))+10, title)
 	for i, b := range bars {
 		y := row * float64(i)
-		color := palette[0]
+		color := "var(--line0)"
 		if b.rival {
-			color = "#b0a999"
+			color = "var(--rival)"
 		}
 		s.text(names-8, y+16, "end", b.name)
 		s.add(`<rect x="%.1f" y="%.1f" width="%.1f" height="16" fill="%s"/>`, names, y+4, max(0, to(b.value)-names),
 			color)
 		if b.high > b.low {
-			s.add(`<path d="M%.1f %.1f H%.1f" stroke="#222" stroke-width="1.5"/>`, to(b.low), y+12, to(b.high))
+			s.add(`<path d="M%.1f %.1f H%.1f" stroke="currentColor" stroke-width="1.5"/>`, to(b.low), y+12, to(b.high))
 		}
 		s.text(to(max(b.value, b.high))+6, y+16, "start", short(b.value)+" "+unit)
 	}

@@ -1,13 +1,15 @@
-// Package perfreport makes a report of results of veloperf: one HTML page that needs neither a
-// script nor the network, or a text for a terminal.
+// Package perfreport makes a report of results of veloperf: one HTML page that needs nothing from
+// the network, or a text for a terminal.
 //
-// A report is sections. Each is a title, some lines, a chart that is drawn as SVG, and a table. The
-// table has all that the chart shows, so the text has no charts and lacks nothing.
+// A report is sections. Each is a title, some lines, a chart, and a table. The table has all that
+// the chart shows, so the text has no charts and lacks nothing. uPlot, which is in the page, draws
+// lines, and a reader without scripts sees them as SVG. Bars and the topology are SVG anyway.
 package perfreport
 
 import (
 	"bufio"
 	"cmp"
+	_ "embed" // report.js
 	"encoding/json"
 	"fmt"
 	"html"
@@ -21,13 +23,15 @@ import (
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/internal/figures"
 	"github.com/velo-engine/velo/internal/perfstat"
+	"github.com/velo-engine/velo/internal/uplot"
 )
 
 // A Section is one part of a report.
 type Section struct {
 	Title string
 	Lines []string
-	Chart string // SVG, or empty
+	Plot  *Chart // lines, or nil
+	Chart string // another chart, as SVG, or empty
 	Head  []string
 	Rows  [][]string
 }
@@ -164,15 +168,15 @@ func scaling(all []figures.Result) (sections []Section) {
 			Title: "Throughput over partitions: " + profile,
 			Head:  []string{"partitions", "readers", "cores", "records/s", "ns/record/core", "E(n)"},
 		}
-		measured := line{name: "measured"}
+		measured := line{Name: "measured"}
 		var cores, throughput []float64
 		most := 1.0
-		x := axis{name: "partitions", log: true}
+		x := axis{Name: "partitions", Log: true}
 		for _, p := range points {
 			n := number(p, "n")
 			low, high := interval(p, "records_per_second")
-			measured.points = append(measured.points, point{n, number(p, "records_per_second"), low, high})
-			x.ticks = append(x.ticks, tick{n, short(n)})
+			measured.Points = append(measured.Points, point{n, number(p, "records_per_second"), low, high})
+			x.Ticks = append(x.Ticks, tick{n, short(n)})
 			most = max(most, n)
 			e := "beyond the cores"
 			if beyond, _ := p.Fields["beyond_cores"].(bool); !beyond {
@@ -188,24 +192,33 @@ func scaling(all []figures.Result) (sections []Section) {
 		}
 		lines := []line{measured}
 		if u, ok := perfstat.FitUSL(cores, throughput); ok {
-			fit := line{name: "model (USL)", smooth: true}
+			fit := line{Name: "model (USL)", Smooth: true}
 			for n := 1.0; n <= most; n += most / 64 {
-				fit.points = append(fit.points, point{x: n, y: u.At(n)})
+				fit.Points = append(fit.Points, point{X: n, Y: u.At(n)})
 			}
 			lines = append(lines, fit)
 			s.Lines = append(s.Lines, uslText(u))
 		} else {
 			s.Lines = append(s.Lines, "The universal scalability law needs two numbers of real cores at least.")
 		}
-		s.Chart = lineChart(s.Title, x, axis{name: "records/s"}, lines)
+		s.Plot = newChart(x, axis{Name: "records/s", Unit: "records/s"}, lines)
 		sections = append(sections, s)
 	}
 	return sections
 }
 
+// farthestKnee is the greatest number of cores that a fit can say something of: it comes from some
+// points of few cores.
+const farthestKnee = 10_000
+
 func uslText(u perfstat.USL) string {
 	knee := "there is no knee"
-	if k := u.Knee(); !math.IsInf(k, 0) {
+	k := u.Knee()
+	switch {
+	case math.IsInf(k, 0):
+	case k > farthestKnee:
+		knee = fmt.Sprintf("there is no knee below %d cores", farthestKnee)
+	default:
 		knee = fmt.Sprintf("the knee is at %.0f cores", k)
 	}
 	text := fmt.Sprintf("A model, fitted to %d numbers of real cores: contention %.4f, coherency %.6f, %s, %s "+
@@ -285,17 +298,17 @@ func latencies(all []figures.Result) (sections []Section) {
 		idle, _ := decode[[]quantile](r, "idle_curve")
 		at := func(q quantile, last float64) point {
 			if q.Percentile >= 100 {
-				return point{x: 2 * last, y: q.Micros}
+				return point{X: 2 * last, Y: q.Micros}
 			}
-			return point{x: 100 / (100 - q.Percentile), y: q.Micros}
+			return point{X: 100 / (100 - q.Percentile), Y: q.Micros}
 		}
 		draw := func(name string, of []quantile) (l line) {
-			l.name = name
+			l.Name = name
 			last := 1.0
 			for _, q := range of {
 				p := at(q, last)
-				last = p.x
-				l.points = append(l.points, p)
+				last = p.X
+				l.Points = append(l.Points, p)
 			}
 			return l
 		}
@@ -310,11 +323,11 @@ func latencies(all []figures.Result) (sections []Section) {
 			}
 			s.Rows = append(s.Rows, []string{fmt.Sprint(q.Percentile), short(q.Micros), other})
 		}
-		x := axis{name: "percentile", log: true, ticks: []tick{
+		x := axis{Name: "percentile", Log: true, Percentile: true, Ticks: []tick{
 			{1, "0"}, {2, "50"}, {10, "90"}, {100, "99"}, {1000, "99.9"}, {10000, "99.99"},
 		}}
-		s.Chart = lineChart(s.Title, x, axis{name: "us", log: true}, []line{draw("velo", curve), draw("no engine",
-			idle)})
+		s.Plot = newChart(x, axis{Name: "us", Log: true, Unit: "us"},
+			[]line{draw("velo", curve), draw("no engine", idle)})
 		sections = append(sections, s)
 	}
 	return sections
@@ -463,9 +476,12 @@ func others(all []figures.Result) []Section {
 		}
 		for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
 			f := r.Figures[name]
+			within := "-" // one run has none
+			if f.N > 1 {
+				within = fmt.Sprintf("%s..%s", short(f.Low), short(f.High))
+			}
 			s.Rows = append(s.Rows, []string{
-				r.Name(), name, short(f.Median), short(f.Min), short(f.Max), fmt.Sprintf("%s..%s", short(f.Low),
-					short(f.High)),
+				r.Name(), name, short(f.Median), short(f.Min), short(f.Max), within,
 			})
 		}
 	}
@@ -476,60 +492,106 @@ func others(all []figures.Result) []Section {
 }
 
 const style = `
+:root { color-scheme: light dark; --ink: #222; --soft: #555; --back: #fff; --stripe: #f5f5f2; --grid: #e4e4e0;
+	--edge: #999; --busy: #dcebf0; --bad: #a33; --rival: #b0a999;
+	--line0: #1f6f8b; --line1: #c8553d; --line2: #588157; --line3: #7b4ea3; --line4: #b8860b; --line5: #4a4a4a }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e3; --soft: #aaa; --back: #17191c; --stripe: #202327;
+	--grid: #34383d; --edge: #777; --busy: #1d3a44; --bad: #f08a80; --rival: #857d6c;
+	--line0: #58b6d6; --line1: #ef8a70; --line2: #8fc28a; --line3: #b893e0; --line4: #e0b64a; --line5: #bbb } }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1000px; margin: 2em auto; padding: 0 1em;
-	color: #222; background: #fff }
+	color: var(--ink); background: var(--back) }
 h1 { font-size: 1.5em }
-h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid #ddd }
-p { margin: .3em 0 }
+h2 { font-size: 1.15em; margin-top: 2em; border-bottom: 1px solid var(--grid) }
+p { margin: .3em 0; overflow-wrap: anywhere }
 table { border-collapse: collapse; font-size: 13px; margin: .6em 0 }
 td, th { padding: 2px 10px; text-align: right; white-space: nowrap }
-th { border-bottom: 1px solid #999 }
-tr:nth-child(even) td { background: #f5f5f2 }
+.wide th { border-bottom: 1px solid var(--edge) }
+.wide tr:nth-child(even) td { background: var(--stripe) }
 td:first-child, th:first-child { text-align: left }
 .wide { overflow-x: auto }
-.spoilt { color: #a33 }
-svg { max-width: 100%; height: auto; font: 12px system-ui, sans-serif }
-.grid { stroke: #e4e4e0; fill: none }
-.cpu { fill: #fff; stroke: #999 }
-.busy { fill: #dcebf0 }
-.llc { fill: #f5f5f2; stroke: #bbb }
+.spoilt { color: var(--bad) }
+svg { display: block; font: 12px system-ui, sans-serif; fill: currentColor }
+.grid { stroke: var(--grid); fill: none }
+.cpu { fill: var(--back); stroke: var(--edge) }
+.busy { fill: var(--busy) }
+.llc { fill: var(--stripe); stroke: var(--edge) }
+.plot { margin: .6em 0; min-height: 260px }
+.uplot .u-legend { text-align: left; margin: 0 0 0 64px; color: var(--ink) }
+.uplot .u-legend th, .uplot .u-legend td { padding: 2px 4px; text-align: left }
 `
+
+// policy lets a page run what is in it, and ask the network for nothing.
+const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+// script draws the charts.
+//
+//go:embed report.js
+var script []byte
 
 // HTML writes the sections as one page.
 func HTML(w io.Writer, sections []Section) error {
 	out := bufio.NewWriter(w)
-	fmt.Fprintf(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<title>velo: "+
-		"figures</title>\n"+
-		"<style>%s</style>\n</head>\n<body>\n<h1>velo: figures</h1>\n", style)
+	fmt.Fprintf(out, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"+
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"+
+		"<meta http-equiv=\"Content-Security-Policy\" content=\"%s\"/>\n<title>velo: figures</title>\n"+
+		"<style>%s%s</style>\n<noscript><style>.plot { display: none }</style></noscript>\n</head>\n<body>\n"+
+		"<h1>velo: figures</h1>\n", html.EscapeString(policy), uplot.Style, style)
+	plots := false
 	for _, s := range sections {
-		fmt.Fprintf(out, "<section>\n<h2>%s</h2>\n", html.EscapeString(s.Title))
-		for _, l := range s.Lines {
-			class := ""
-			if strings.HasPrefix(l, "could be spoilt") {
-				class = ` class="spoilt"`
-			}
-			fmt.Fprintf(out, "<p%s>%s</p>\n", class, html.EscapeString(l))
+		err := s.html(out)
+		if err != nil {
+			return err
 		}
-		fmt.Fprintln(out, s.Chart)
-		if len(s.Rows) > 0 {
-			fmt.Fprint(out, "<div class=\"wide\"><table>\n<tr>")
-			for _, h := range s.Head {
-				fmt.Fprintf(out, "<th>%s</th>", html.EscapeString(h))
-			}
-			fmt.Fprintln(out, "</tr>")
-			for _, row := range s.Rows {
-				fmt.Fprint(out, "<tr>")
-				for _, c := range row {
-					fmt.Fprintf(out, "<td>%s</td>", html.EscapeString(c))
-				}
-				fmt.Fprintln(out, "</tr>")
-			}
-			fmt.Fprintln(out, "</table></div>")
+		plots = plots || s.Plot != nil
+	}
+	if plots {
+		// The comments let a reader of XML pass over the scripts.
+		for _, text := range [][]byte{uplot.Script, script} {
+			fmt.Fprintf(out, "<script>//<![CDATA[\n%s\n//]]></script>\n", text)
 		}
-		fmt.Fprintln(out, "</section>")
 	}
 	fmt.Fprint(out, "</body>\n</html>\n")
 	return out.Flush()
+}
+
+// html writes a section of the page.
+func (s *Section) html(out io.Writer) error {
+	fmt.Fprintf(out, "<section>\n<h2>%s</h2>\n", html.EscapeString(s.Title))
+	for _, l := range s.Lines {
+		class := ""
+		if strings.HasPrefix(l, "could be spoilt") {
+			class = ` class="spoilt"`
+		}
+		fmt.Fprintf(out, "<p%s>%s</p>\n", class, html.EscapeString(l))
+	}
+	if s.Plot != nil {
+		data, err := json.Marshal(s.Plot) // writes < > & as \u003c and so on
+		if err != nil {
+			return fmt.Errorf("chart of %q: %w", s.Title, err)
+		}
+		fmt.Fprintf(out, "<div class=\"plot\"><script type=\"application/json\">%s</script></div>\n"+
+			"<noscript><div class=\"wide\">%s</div></noscript>\n", data, s.Plot.svg(s.Title))
+	}
+	if s.Chart != "" {
+		fmt.Fprintf(out, "<div class=\"wide\">%s</div>\n", s.Chart)
+	}
+	if len(s.Rows) > 0 {
+		fmt.Fprint(out, "<div class=\"wide\"><table>\n<tr>")
+		for _, h := range s.Head {
+			fmt.Fprintf(out, "<th>%s</th>", html.EscapeString(h))
+		}
+		fmt.Fprintln(out, "</tr>")
+		for _, row := range s.Rows {
+			fmt.Fprint(out, "<tr>")
+			for _, c := range row {
+				fmt.Fprintf(out, "<td>%s</td>", html.EscapeString(c))
+			}
+			fmt.Fprintln(out, "</tr>")
+		}
+		fmt.Fprintln(out, "</table></div>")
+	}
+	fmt.Fprintln(out, "</section>")
+	return nil
 }
 
 // Text writes the sections for a terminal.

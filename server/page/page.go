@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"time"
+
+	"github.com/velo-engine/velo/internal/uplot"
 )
 
 //go:embed files
@@ -39,14 +41,26 @@ type file struct {
 func Handler() *Page {
 	all := map[string]file{}
 	for name := range types {
-		data, err := fs.ReadFile(files, path.Join("files", name))
-		if err != nil {
-			panic(err) // it is embedded
-		}
+		data := contentOf(name)
 		sum := sha256.Sum256(data)
 		all[name] = file{data, `"` + hex.EncodeToString(sum[:8]) + `"`}
 	}
 	return &Page{all}
+}
+
+// contentOf is what a file of the page has.
+func contentOf(name string) []byte {
+	switch name {
+	case "uplot.js":
+		return uplot.Script
+	case "uplot.css":
+		return uplot.Style
+	}
+	data, err := fs.ReadFile(files, path.Join("files", name))
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return data
 }
 
 // nameOf is the file of a path.
