@@ -74,6 +74,10 @@ type files struct {
 	// listed are the files, directories and patterns of the command line that the name stands for;
 	// nil if the name says itself what is read.
 	listed []string
+	// bounds are what a record must meet that the query wants. Readers that can leave out others
+	// are told; skippers are those readers.
+	bounds   []record.Bound
+	skippers []record.Skipper
 	// paths are the files, if they are files.
 	paths []string
 	// stdin is read instead of paths: it has the rest of the input, unpacked, from its beginning.
@@ -567,6 +571,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	if f.whole != nil {
 		all = f.whole.Readers(n)
+		f.skip(all)
 		for range all {
 			f.sources = append(f.sources, f.name)
 		}

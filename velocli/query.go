@@ -201,6 +201,9 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	in := &ingest{
 		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}
+	if len(plans) == 1 {
+		f.bounds = plans[0].Bounds()
+	}
 	out := &terminal{to: rows}
 	for _, p := range plans {
 		q := in.add(&flow{
@@ -241,7 +244,8 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams) error {
 	for i, q := range in.flows {
 		if c.Stats {
-			fmt.Fprintf(std.err, "%v%s\n", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine))
+			fmt.Fprintf(std.err, "%v%s\n%s", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine),
+				in.feed.files.skippedLine())
 		} else if interrupted {
 			fmt.Fprintln(std.err, q.summary())
 		}

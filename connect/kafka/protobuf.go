@@ -31,10 +31,10 @@ import (
 //	columns   "user.id", price
 //	plan      1: message { 1: -> column 0 }, 2: -> column 1, all others: pass over
 //
-// The plan goes through the bytes and sets columns; no object is made for a message or a field. What
-// the bytes mean is as in Google's library, which tests use as the twin: the last of several values
-// of a field counts, messages that come twice are merged, a member of a oneof ends the others, and
-// fields of another wire type are unknown fields.
+// The plan goes through the bytes and sets columns; no object is made for a message or a field.
+// What the bytes mean is as in Google's library, which tests use as the twin: the last of several
+// values of a field counts, messages that come twice are merged, a member of a oneof ends the
+// others, and fields of another wire type are unknown fields.
 
 const (
 	// maxProtoWay bounds the numbers of the way to a message.
@@ -83,7 +83,7 @@ type protoField struct {
 	column int            // -1 if there is none
 	set    protoConverter // makes a value of the column
 	within *protoMessage  // of a message that has columns
-	// ends are the columns that become NULL: those of the other members of its oneof.
+	// ends are the columns that become NULL: all columns of the other members of its oneof.
 	ends []int
 }
 
@@ -544,8 +544,8 @@ func timesProto(whole func(uint64) (int64, error), unit, most int64, otherwise s
 	}
 }
 
-// timestampParts reads a Timestamp: seconds into int, and nanoseconds into nanos. Another one of the
-// same field is merged with it, so they are put together when the whole value has been read.
+// timestampParts reads a Timestamp: seconds into int, and nanoseconds into nanos. Another one of
+// the same field is merged with it, so they are put together when the whole value has been read.
 func (d *schemaDecoder) timestampParts(v *columnValue, _ uint64, text []byte) error {
 	for len(text) > 0 {
 		number, wire, n := protowire.ConsumeTag(text)
