@@ -12,7 +12,7 @@
 // DISTINCT, functions with OVER, CASE, casts, IN, BETWEEN, LIKE, and the usual functions;
 // docs/sql.md has all of them. Which file binds what:
 //
-//	compile.go    the clauses of a query, in order
+//	compile.go    the clauses of a query, in order; star.go what * stands for
 //	bind.go       expressions: names, literals, operators, casts
 //	call.go       functions in a table; synonym.go other names; numbers.go, text.go, format.go,
 //	              dates.go, json.go
