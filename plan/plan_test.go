@@ -210,17 +210,17 @@ func TestBounds(t *testing.T) {
 	}
 	minute := plan.Windows{Kind: plan.Tumbling, Size: time.Minute}
 	for name, c := range map[string]struct {
-		plan plan.Plan
+		plan *plan.Plan
 		want int
 	}{
-		"groups":              {plan.Plan{Where: where}, 1},
-		"no condition":        {plan.Plan{}, 0},
-		"records in order":    {plan.Plan{Where: where, Window: &plan.Window{Column: "at", Windows: minute}}, 0},
-		"over another result": {plan.Plan{Where: where, From: &plan.Plan{Source: trades}}, 0},
-		"records in any order": {plan.Plan{
+		"groups":              {&plan.Plan{Where: where}, 1},
+		"no condition":        {&plan.Plan{}, 0},
+		"records in order":    {&plan.Plan{Where: where, Window: &plan.Window{Column: "at", Windows: minute}}, 0},
+		"over another result": {&plan.Plan{Where: where, From: &plan.Plan{Source: trades}}, 0},
+		"records in any order": {&plan.Plan{
 			Where: where, Window: &plan.Window{Column: "at", Windows: minute, OutOfOrder: plan.AnyOrder},
 		}, 1},
-		"by the clock": {plan.Plan{
+		"by the clock": {&plan.Plan{
 			Where: where, Window: &plan.Window{Windows: minute, ProcessingTime: true, OutOfOrder: plan.AnyOrder},
 		}, 0},
 	} {
