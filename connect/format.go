@@ -2,6 +2,7 @@ package connect
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,10 @@ type Format struct {
 
 	// Open opens files that are read as one. The error names every file that cannot be read.
 	Open func(paths []string) (Files, error)
+
+	// OpenStream opens a stream, such as standard input, which is read once, from its beginning. It
+	// is nil if the format cannot be read like that.
+	OpenStream func(in io.Reader) (Files, error)
 }
 
 // Files are some files of a Format. One goroutine uses them.

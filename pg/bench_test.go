@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/velo-engine/velo/internal/cputime"
 	"github.com/velo-engine/velo/pg"
 )
 
@@ -60,9 +61,9 @@ func BenchmarkKeys(b *testing.B) {
 // perCore reports how many operations a core does, by the CPU time of the process: of the client and
 // the server together, and of the engine.
 func perCore(b *testing.B) (report func(n int)) {
-	began := processTime()
+	began := cputime.Process()
 	return func(n int) {
-		if used := processTime() - began; used > 0 {
+		if used := cputime.Process() - began; used > 0 {
 			b.ReportMetric(float64(n)/used.Seconds(), "ops/s-core")
 		}
 	}

@@ -174,6 +174,10 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	if err != nil {
 		return nil, err
 	}
+	is, err = f.openWholeStream(in, sample)
+	if is || err != nil {
+		return f, err
+	}
 	if err := f.decide(in, sample); err != nil {
 		return nil, err
 	}

@@ -40,32 +40,48 @@ func (f *files) openWhole(in *input) (is bool, err error) {
 	if !ok {
 		return false, nil
 	}
-	if err := in.linesOnly(f.name, name); err != nil {
-		return true, err
+	return true, f.openAs(in, name, func() (connect.Files, error) { return format.Open(f.paths) })
+}
+
+// openWholeStream opens what is read once, if its beginning says that it is of a format that can be
+// read like that.
+func (f *files) openWholeStream(in *input, begin []byte) (is bool, err error) {
+	name, format, ok := connect.Default.FormatOf(begin)
+	if !ok || len(f.paths) > 0 || format.OpenStream == nil {
+		return false, nil
 	}
-	f.whole = &whole{format: name}
-	f.whole.Files, err = format.Open(f.paths)
+	return true, f.openAs(in, name, func() (connect.Files, error) { return format.OpenStream(f.stdin) })
+}
+
+// openAs opens files of a format.
+func (f *files) openAs(in *input, format string, open func() (connect.Files, error)) (err error) {
+	err = in.linesOnly(f.name, format)
 	if err != nil {
-		return true, err
+		return err
+	}
+	f.whole = &whole{format: format}
+	f.whole.Files, err = open()
+	if err != nil {
+		return err
 	}
 	f.whole.columns, f.whole.left, err = f.whole.Columns()
 	if err != nil {
-		return true, err
+		return err
 	}
 	if len(f.whole.columns) == 0 {
-		return true, errors.Join(fmt.Errorf("%s has no column that velo reads", f.name), f.whole.saysLeft(""))
+		return errors.Join(fmt.Errorf("%s has no column that velo reads", f.name), f.whole.saysLeft(""))
 	}
 	if in.Schema != "" {
 		f.schema, err = query.Columns(f.name, in.Schema)
 		if err == nil {
 			err = f.whole.Bind(f.schema)
 		}
-		return true, err
+		return err
 	}
 	if len(f.whole.columns) > record.MaxFields {
-		return true, nil // choose takes those that the query names
+		return nil // choose takes those that the query names
 	}
-	return true, f.bindWhole(f.whole.columns)
+	return f.bindWhole(f.whole.columns)
 }
 
 // bindWhole makes the schema of some columns.

@@ -641,11 +641,11 @@ func TestServerCrash(t *testing.T) {
 			must(t, window(t, sink, w))
 			continue
 		}
-		s.kill()
+		s.Kill()
 		started := make(chan struct{})
 		time.AfterFunc(200*time.Millisecond, func() {
 			defer close(started)
-			s.restart()
+			s.Restart()
 		})
 		must(t, window(t, sink, w))
 		<-started
@@ -688,7 +688,7 @@ func TestReadOnly(t *testing.T) {
 func TestWithoutState(t *testing.T) {
 	s := newServer(t)
 	s.exec("CREATE USER secret PASSWORD 'hunter2'; GRANT ALL ON SCHEMA public TO secret")
-	conf := filepath.Join(s.dir, "data", "pg_hba.conf")
+	conf := filepath.Join(s.Dir, "data", "pg_hba.conf")
 	must(t, os.WriteFile(conf, []byte("local all secret scram-sha-256\nlocal all all trust\n"), 0o600))
 	s.exec("SELECT pg_reload_conf()")
 	file := filepath.Join(t.TempDir(), "password")

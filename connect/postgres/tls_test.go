@@ -35,7 +35,7 @@ func TestTLS(t *testing.T) {
 	must(t, err)
 	secret, err := x509.MarshalECPrivateKey(key)
 	must(t, err)
-	data := filepath.Join(s.dir, "data")
+	data := filepath.Join(s.Dir, "data")
 	ca := filepath.Join(t.TempDir(), "ca.crt")
 	for path, block := range map[string]*pem.Block{
 		ca:                                {Type: "CERTIFICATE", Bytes: certificate},
@@ -43,19 +43,19 @@ func TestTLS(t *testing.T) {
 		filepath.Join(data, "server.key"): {Type: "EC PRIVATE KEY", Bytes: secret},
 	} {
 		must(t, os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
-		if c := s.as.Credential; c != nil && path != ca {
-			must(t, os.Chown(path, int(c.Uid), int(c.Gid)))
+		if path != ca {
+			s.Own(path)
 		}
 	}
 	s.exec("ALTER SYSTEM SET ssl = on")
-	s.stop()
+	s.Stop()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
+	_, s.Port, _ = net.SplitHostPort(l.Addr().String())
 	must(t, l.Close())
-	s.start()
+	s.Start()
 	url := func(host, more string) string {
-		return fmt.Sprintf("postgres://velo@%s:%s/velo?%s", host, s.port, more)
+		return fmt.Sprintf("postgres://velo@%s:%s/velo?%s", host, s.Port, more)
 	}
 	var sink *Sink
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -58,7 +60,38 @@ func TestArrow(t *testing.T) {
 			t.Errorf("%s: %s, expected %s", sql, got, want)
 		}
 	}
-	_, err := query("SELECT count(*) " + file + "; SELECT sum(n) " + file)
+	text, err := query("SELECT * " + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sum = "SELECT s, count(*) AS n, sum(d) AS d, max(at) AS at, sum(dec) AS x, count(b) AS b FROM stdin " +
+		"GROUP BY s ORDER BY s"
+	want, err := exec.Command(velo, "query", "--format", "csv", strings.Replace(sum, "FROM stdin", file, 1)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "t.arrows")
+	err = os.WriteFile(path, text, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, args := range map[string][]string{
+		"a pipe": {sum}, "a file": {path, strings.Replace(sum, "stdin", "files", 1)},
+	} {
+		read := exec.Command(velo, append([]string{"query", "--format", "csv"}, args...)...)
+		read.Stdin = io.MultiReader(bytes.NewReader(text)) // no file
+		got, err := read.Output()
+		if err != nil || !bytes.Equal(got, want) || len(got) < 100 {
+			t.Errorf("a stream from %s: %v\n%s\nexpected\n%s", what, err, got, want)
+		}
+	}
+	cut := exec.Command(velo, "query", "SELECT count(*) FROM stdin")
+	cut.Stdin = io.MultiReader(bytes.NewReader(text[:len(text)-100]))
+	said, err := cut.CombinedOutput()
+	if err == nil || !strings.Contains(string(said), "the stream is damaged: it ends within a message") {
+		t.Errorf("a stream that is cut off: %v\n%s", err, said)
+	}
+	_, err = query("SELECT count(*) " + file + "; SELECT sum(n) " + file)
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || !strings.Contains(string(exit.Stderr), "--format arrow has one result") {
 		t.Errorf("%v", err)
