@@ -380,7 +380,8 @@ func TestAutoExchange(t *testing.T) {
 		t.Errorf("%d groups, expected 10", n)
 	}
 	// A sketch of a hundred values takes many lines, so that a partial costs more than its records.
-	wide, err := record.NewSchema("w", record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
+	wide, err := record.NewSchema("w",
+		record.Field{Name: "k", Type: record.Int64}, record.Field{Name: "v", Type: record.Int64})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -200,3 +200,33 @@ func TestWindowRepeatable(t *testing.T) {
 		}
 	}
 }
+
+// Goal: a reader may leave out records only if nobody sees it: not if windows close while the plan
+// runs, and not for a plan over the result of another.
+func TestBounds(t *testing.T) {
+	where, err := expr.New(expr.Gt, expr.Column(trades, 2), expr.Int(record.Int64, 5))
+	if err != nil {
+		t.Fatal(err)
+	}
+	minute := plan.Windows{Kind: plan.Tumbling, Size: time.Minute}
+	for name, c := range map[string]struct {
+		plan *plan.Plan
+		want int
+	}{
+		"groups":              {&plan.Plan{Where: where}, 1},
+		"no condition":        {&plan.Plan{}, 0},
+		"records in order":    {&plan.Plan{Where: where, Window: &plan.Window{Column: "at", Windows: minute}}, 0},
+		"over another result": {&plan.Plan{Where: where, From: &plan.Plan{Source: trades}}, 0},
+		"records in any order": {&plan.Plan{
+			Where: where, Window: &plan.Window{Column: "at", Windows: minute, OutOfOrder: plan.AnyOrder},
+		}, 1},
+		"by the clock": {&plan.Plan{
+			Where: where, Window: &plan.Window{Windows: minute, ProcessingTime: true, OutOfOrder: plan.AnyOrder},
+		}, 0},
+	} {
+		c.plan.Source, c.plan.Aggregates = trades, counted
+		if got := c.plan.Bounds(); len(got) != c.want {
+			t.Errorf("%s: %v, expected %d bounds", name, got, c.want)
+		}
+	}
+}

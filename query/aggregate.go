@@ -406,25 +406,3 @@ func (c *compiler) free(base string) string {
 		}
 	}
 }
-
-// said is what an error says, without the package that says it. There are carets for where it is.
-func said(err error) string {
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "expr: "), "agg: ")
-}
-
-// reason is the innermost error. The outer ones say where it is, which a caret does better.
-func reason(err error) string {
-	for {
-		switch x := err.(type) {
-		case interface{ Unwrap() error }:
-			if x.Unwrap() == nil {
-				return err.Error()
-			}
-			err = x.Unwrap()
-		case interface{ Unwrap() []error }:
-			err = x.Unwrap()[0]
-		default:
-			return err.Error()
-		}
-	}
-}

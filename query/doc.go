@@ -12,11 +12,14 @@
 // DISTINCT, functions with OVER, CASE, casts, IN, BETWEEN, LIKE, and the usual functions;
 // docs/sql.md has all of them. Which file binds what:
 //
-//	compile.go    the clauses of a query, in order
+//	compile.go    the clauses of a query, in order; star.go what * stands for
 //	bind.go       expressions: names, literals, operators, casts
-//	call.go       functions in a table; synonym.go other names; numbers.go, text.go, dates.go
+//	call.go       functions in a table; synonym.go other names; numbers.go, text.go, format.go,
+//	              dates.go, json.go
 //	aggregate.go  aggregates; collect.go aggregates of all values
 //	grouping.go   GROUPING SETS; over.go OVER and QUALIFY; window.go windows of time
+//	combine.go    set operations; join.go joins; subquery.go FROM; evaluate.go queries in expressions
+//	faults.go     what faults say
 //
 // A window is a call in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size),
 // session(at, gap). Or it is a table function in FROM: TUMBLE(t, at, size), or Flink's

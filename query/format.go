@@ -54,7 +54,7 @@ func (c *compiler) format(x *syntax.Call, l leaf) (v value, ok bool) {
 			next = s.number
 		}
 		if next >= len(x.Args) {
-			c.fault(x.Args[0].Start(), "the text of format has a place for value %d, there are %d values", next,
+			c.fault(x.Args[0].Start(), "the text of format has a place for value %d; values that are given: %d", next,
 				len(x.Args)-1)
 			return v, false
 		}

@@ -133,7 +133,7 @@ func chosen(x *syntax.Call) syntax.Expr {
 	}
 	none := of("any_value", joinedBy("AND", filter, &syntax.IsNull{Pos: x.Pos, X: o.Expr}), x.Args[0])
 	e := &syntax.Case{Pos: x.Pos, Whens: []syntax.When{
-		{Pos: x.Pos, When: binaryOf(x, ">", of("count", filter, o.Expr), whole(x, "0")), Then: by},
+		{Pos: x.Pos, When: binaryOf(x, ">", of("count", filter, o.Expr), wholeAt(x.Pos, "0")), Then: by},
 	}, Else: none}
 	if nullsFirst {
 		e.Whens[0].When = binaryOf(x, ">", of("count", filter), of("count", filter, o.Expr))

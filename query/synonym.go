@@ -23,13 +23,13 @@ var written = map[string]struct {
 }{
 	"if": {3, 3, ifOf}, "iff": {3, 3, ifOf}, "iif": {3, 3, ifOf},
 	"contains": {2, 2, func(x *syntax.Call) syntax.Expr {
-		return binaryOf(x, ">", callOf(x, "strpos", x.Args...), whole(x, "0"))
+		return binaryOf(x, ">", callOf(x, "strpos", x.Args...), wholeAt(x.Pos, "0"))
 	}},
 	"xor":  {2, 2, func(x *syntax.Call) syntax.Expr { return binaryOf(x, "#", x.Args[0], x.Args[1]) }},
 	"fmod": {2, 2, func(x *syntax.Call) syntax.Expr { return binaryOf(x, "%", x.Args[0], x.Args[1]) }},
 	"nvl2": {3, 3, nvl2},
 	"bit_length": {1, 1, func(x *syntax.Call) syntax.Expr {
-		return binaryOf(x, "*", callOf(x, "octet_length", x.Args[0]), whole(x, "8"))
+		return binaryOf(x, "*", callOf(x, "octet_length", x.Args[0]), wholeAt(x.Pos, "8"))
 	}},
 	"isnull": {1, 2, func(x *syntax.Call) syntax.Expr {
 		if len(x.Args) == 2 { // of SQL Server
@@ -38,7 +38,7 @@ var written = map[string]struct {
 		return &syntax.IsNull{Pos: x.Pos, X: x.Args[0]}
 	}},
 	"unix_timestamp": {1, 1, func(x *syntax.Call) syntax.Expr {
-		return binaryOf(x, "/", callOf(x, "epoch_ms", x.Args[0]), whole(x, "1000"))
+		return binaryOf(x, "/", callOf(x, "epoch_ms", x.Args[0]), wholeAt(x.Pos, "1000"))
 	}},
 	"space": {1, 1, func(x *syntax.Call) syntax.Expr {
 		return callOf(x, "repeat", &syntax.Literal{Pos: x.Pos, Kind: syntax.String, Text: " "}, x.Args[0])
@@ -51,10 +51,6 @@ func callOf(x *syntax.Call, name string, args ...syntax.Expr) *syntax.Call {
 
 func binaryOf(x *syntax.Call, op string, a, b syntax.Expr) syntax.Expr {
 	return &syntax.Binary{Pos: x.Pos, Op: op, X: a, Y: b}
-}
-
-func whole(x *syntax.Call, digits string) syntax.Expr {
-	return &syntax.Literal{Pos: x.Pos, Kind: syntax.Integer, Text: digits}
 }
 
 func ifOf(x *syntax.Call) syntax.Expr {

@@ -34,15 +34,6 @@ func (c *compiler) textOf(e syntax.Expr, l leaf, of string) (*expr.Expr, bool) {
 	return c.argument(v, record.String, e, of)
 }
 
-// made is an expression, or a fault at pos if err is not nil.
-func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
-	if err != nil {
-		c.fault(pos, "%s", said(err))
-		return value{}, false
-	}
-	return value{e: e}, true
-}
-
 // matches is x ~ 'pattern' and similar operators: !~ does not match, ~* ignores case.
 func (c *compiler) matches(x *syntax.Binary, l leaf) (v value, ok bool) {
 	text, ok := c.textOf(x.X, l, x.Op)

@@ -60,7 +60,8 @@ func (x *numbers) check(slow []collectedValue) {
 	typ := layout.OrderBy{Typ: x.c.Type}
 	for group, values := range x.all() {
 		for _, v := range values {
-			if len(slow) == 0 || slow[0].group != group || slow[0].n != v.n || typ.Compare(slow[0].v, v.value(x.c.Type)) != 0 {
+			if len(slow) == 0 || slow[0].group != group || slow[0].n != v.n ||
+				typ.Compare(slow[0].v, v.value(x.c.Type)) != 0 {
 				panic(fmt.Sprintf("result: group %d: collected %+v, its twin %+v", group, v, slow[:min(1, len(slow))]))
 			}
 			slow = slow[1:]

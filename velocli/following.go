@@ -45,11 +45,11 @@ func onlyFiles(paths []string) (files []string, skipped []error) {
 // followable says why a named file cannot be followed. It does not open the file for that: opening
 // a FIFO would wait.
 func (f *files) followable() error {
-	info, err := os.Stat(f.name)
+	info, err := os.Stat(f.target())
 	if !f.follow || err != nil || info.Mode().IsRegular() || info.IsDir() {
 		return nil // opening it reports what is wrong
 	}
-	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.name,
+	return fmt.Errorf("--follow: %s is %s, which is read until it ends anyway: leave --follow out", f.target(),
 		filekind.Of(info.Mode()))
 }
 
@@ -78,7 +78,7 @@ func (f *files) followSet() (*readers.FollowSet, error) {
 func (f *files) findGrowing() func() ([]string, error) {
 	packed := map[string]bool{}
 	return func() (growing []string, err error) {
-		paths, err := find(f.name)
+		paths, err := f.find()
 		if err != nil {
 			return nil, err
 		}

@@ -23,6 +23,9 @@ import (
 
 // input says what the files look like.
 type input struct {
+	// listed are the files of the command line.
+	listed []string
+
 	Schema      string   `help:"The columns, as CREATE TABLE has them: 'symbol text, price double precision not null'. Without it they are guessed." placeholder:"COLUMNS"`
 	InputFormat string   `help:"What the files are: ${enum}. auto goes by their names, and if the names do not say, by their first line." enum:"auto,csv,tsv,ndjson" default:"auto"`
 	Delimiter   string   `help:"Between fields; \\t is a tab. Guessed from the first line." placeholder:"CHAR"`
@@ -68,6 +71,13 @@ var timeUnits = map[string]time.Duration{
 type files struct {
 	// name is what FROM calls them.
 	name string
+	// listed are the files, directories and patterns of the command line that the name stands for;
+	// nil if the name says itself what is read.
+	listed []string
+	// bounds are what a record must meet that the query wants. Readers that can leave out others
+	// are told; skippers are those readers.
+	bounds   []record.Bound
+	skippers []record.Skipper
 	// paths are the files, if they are files.
 	paths []string
 	// stdin is read instead of paths: it has the rest of the input, unpacked, from its beginning.
@@ -144,10 +154,13 @@ type files struct {
 // open finds the files and guesses what is not said about them.
 func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 	f = &files{name: name, header: !in.NoHeader, named: in.Header, follow: in.Follow, remove: func() {}}
+	if name == filesName {
+		f.listed = in.listed
+	}
 	if err := in.lines(f); err != nil {
 		return nil, err
 	}
-	if err := f.locate(name, &stdin); err != nil {
+	if err := f.locate(f.target(), &stdin); err != nil {
 		return nil, err
 	}
 	if f.follow && len(f.paths) == 0 {
@@ -191,7 +204,7 @@ func (in *input) open(name string, stdin io.Reader) (f *files, err error) {
 // locate finds what a name stands for: files, or something that is read once from its beginning to
 // its end, like stdin.
 func (f *files) locate(name string, stdin *io.Reader) (err error) {
-	if name == stdinName || name == stdinFile {
+	if name == stdinName && len(f.listed) == 0 || name == stdinFile {
 		if isFile(*stdin) {
 			f.paths = []string{stdinFile}
 		}
@@ -200,7 +213,7 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 	if err := f.followable(); err != nil {
 		return err
 	}
-	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+	if info, err := os.Stat(name); len(f.listed) < 2 && err == nil && !info.Mode().IsRegular() && !info.IsDir() {
 		pipe, err := os.Open(name)
 		if err != nil {
 			return err
@@ -208,8 +221,8 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 		*stdin, f.pipe, f.remove = pipe, true, func() { _ = pipe.Close() }
 		return nil
 	}
-	f.paths, err = find(name)
-	if err != nil || !isPattern(name) {
+	f.paths, err = f.find()
+	if err != nil || !f.isSet() {
 		return err
 	}
 	f.paths, f.skipped = onlyFiles(f.paths)
@@ -222,7 +235,7 @@ func (f *files) locate(name string, stdin *io.Reader) (err error) {
 // streamName is the name of something that is read once.
 func (f *files) streamName() string {
 	if f.pipe {
-		return f.name
+		return f.target()
 	}
 	return "standard input"
 }
@@ -558,6 +571,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 	}
 	if f.whole != nil {
 		all = f.whole.Readers(n)
+		f.skip(all)
 		for range all {
 			f.sources = append(f.sources, f.name)
 		}
@@ -571,7 +585,7 @@ func (f *files) readers(n int) (all []record.Reader, err error) {
 		add(f.name, rs...)
 		return all, nil
 	}
-	if f.follow && isPattern(f.name) {
+	if f.follow && f.isSet() {
 		rs, err := f.followed()
 		for _, r := range rs {
 			add(strings.TrimPrefix(fmt.Sprint(r), "file "), r)

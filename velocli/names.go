@@ -165,11 +165,17 @@ func real(dir string) (string, error) {
 	return path, err
 }
 
-// namesOf are the names for a query over a name in FROM, and for where it prints.
-func namesOf(name string, std streams) *names {
+// namesOf are the names for a query over a name in FROM, or over the files that are listed, and for
+// where it prints.
+func namesOf(name string, listed []string, std streams) *names {
 	var n names
+	for _, one := range listed {
+		n.reads(one)
+	}
 	if name != stdinName {
-		n.reads(name)
+		if len(listed) == 0 {
+			n.reads(name)
+		}
 	} else if isFile(std.in) {
 		n.read = []string{stdinFile}
 	}

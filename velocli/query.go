@@ -20,8 +20,8 @@ import (
 
 // queryCmd runs a SELECT.
 type queryCmd struct {
-	SQL    string `arg:"" name:"sql" help:"One SELECT, or several with semicolons between them; FROM names a file, a directory, a pattern of files, or stdin."`
-	Format string `help:"How to print the result: ${enum}." enum:"${formats}" default:"table"`
+	Args   []string `arg:"" name:"sql" help:"One SELECT, or several with semicolons between them; FROM names a file, a directory, a pattern of files, or stdin. Files before or after it are read by the name files."`
+	Format string   `help:"How to print the result: ${enum}." enum:"${formats}" default:"table"`
 	sizing
 	Quarantine string `help:"Write the records that could not be read there, an object a line: file, offset, line, reason, bytes." placeholder:"FILE"`
 	Stats      bool   `help:"Print what the engine did, to standard error: by source, reader, partition, ring, thread."`
@@ -44,6 +44,7 @@ func (queryCmd) Help() string {
     velo query --follow --format ndjson 'SELECT symbol, sum(size) AS v FROM "trades.csv" GROUP BY symbol EMIT CHANGES'
     velo query --live 'SELECT user, count(*) AS n FROM "big.csv" GROUP BY user'
     velo query 'SELECT count(*) FROM "big.csv"; SELECT user, max(size) FROM "big.csv" GROUP BY user'
+    velo query data/*.parquet 'SELECT symbol, count(*) FROM files GROUP BY symbol'
     velo query 'SELECT u.country, count(*) FROM "big.csv" AS b LEFT JOIN "users.csv" AS u ON b.user = u.id GROUP BY 1'
 
 Several SELECTs are over the same input, which is read once; their results are printed one after the other.
@@ -62,12 +63,15 @@ output has closed it.`
 // plans compiles the queries over the files that they name.
 func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *files, error) {
 	name, err := query.Stream(sql)
+	if err == nil {
+		err = in.wantsListed(name)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	f := newNoSource()
 	if name != query.NoSource {
-		if err := errors.Join(namesOf(name, std).faults...); err != nil {
+		if err := errors.Join(namesOf(name, in.listed, std).faults...); err != nil {
 			return nil, nil, err
 		}
 		f, err = in.open(name, std.in)
@@ -105,7 +109,12 @@ func (in *input) plans(sql string, std streams, pace *pace) ([]*plan.Plan, *file
 func (c *queryCmd) Run(std streams) (err error) {
 	stop := newStopper(std.err)
 	defer stop.end()
-	plans, f, err := c.plans(c.SQL, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
+	sql, listed, err := queryOf(c.Args)
+	if err != nil {
+		return err
+	}
+	c.listed = listed
+	plans, f, err := c.plans(sql, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil && stop.cutEarly() {
 		return errInterrupted // before the first line, which would say what the columns are
 	}
@@ -139,7 +148,7 @@ func (c *queryCmd) Run(std streams) (err error) {
 		if err := aside.widening.widen(std.err); err != nil {
 			return err
 		}
-		plans, err = f.compile(c.SQL, &c.pace)
+		plans, err = f.compile(sql, &c.pace)
 		if err != nil {
 			return err
 		}
@@ -192,6 +201,9 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 	in := &ingest{
 		feed: &feeder{name: f.name, files: f, endless: f.follow}, aside: aside, early: stop.cutEarly(),
 	}
+	if len(plans) == 1 {
+		f.bounds = plans[0].Bounds()
+	}
 	out := &terminal{to: rows}
 	for _, p := range plans {
 		q := in.add(&flow{
@@ -232,7 +244,8 @@ func (c *queryCmd) flow(plans []*plan.Plan, f *files, aside *quarantine, stop *s
 func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams) error {
 	for i, q := range in.flows {
 		if c.Stats {
-			fmt.Fprintf(std.err, "%v%s\n", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine))
+			fmt.Fprintf(std.err, "%v%s\n%s", q.stats(), sourceLine(in.feed.name, in.feed.files.extent(), in.engine),
+				in.feed.files.skippedLine())
 		} else if interrupted {
 			fmt.Fprintln(std.err, q.summary())
 		}
@@ -292,7 +305,7 @@ func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
 	}
 	var err error
 	if path != "" {
-		n := namesOf(f.name, std)
+		n := namesOf(f.name, f.listed, std)
 		n.writes("--quarantine", path)
 		if len(n.faults) > 0 {
 			return nil, errors.Join(n.faults...)
@@ -388,14 +401,19 @@ func (q *quarantine) report(to io.Writer) error {
 
 // explainCmd prints a plan.
 type explainCmd struct {
-	SQL string `arg:"" name:"sql" help:"One SELECT."`
+	Args []string `arg:"" name:"sql" help:"One SELECT. Files before or after it are read by the name files."`
 	pace
 	input
 }
 
 // Run runs the command.
 func (c *explainCmd) Run(std streams) error {
-	plans, f, err := c.plans(c.SQL, std, &c.pace)
+	sql, listed, err := queryOf(c.Args)
+	if err != nil {
+		return err
+	}
+	c.listed = listed
+	plans, f, err := c.plans(sql, std, &c.pace)
 	if err != nil {
 		return err
 	}
@@ -415,16 +433,20 @@ func (c *explainCmd) Run(std streams) error {
 
 // schemaCmd prints the columns of a file.
 type schemaCmd struct {
-	File string `arg:"" help:"A file, a directory, a pattern of files, or stdin."`
+	Files []string `arg:"" name:"file" help:"A file, a directory, a pattern of files, or stdin; or several."`
 	input
 }
 
 // Run runs the command.
 func (c *schemaCmd) Run(std streams) error {
-	if err := errors.Join(namesOf(c.File, std).faults...); err != nil {
+	name := c.Files[0]
+	if len(c.Files) > 1 {
+		name, c.listed = filesName, c.Files
+	}
+	if err := errors.Join(namesOf(name, c.listed, std).faults...); err != nil {
 		return err
 	}
-	f, err := c.open(c.File, std.in)
+	f, err := c.open(name, std.in)
 	if err != nil {
 		return err
 	}

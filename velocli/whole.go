@@ -91,6 +91,30 @@ func (f *files) chooseWhole(sql string) error {
 	return f.bindWhole(some)
 }
 
+// skip tells readers which records nobody wants.
+func (f *files) skip(rs []record.Reader) {
+	f.skippers = nil
+	for _, r := range rs {
+		s, ok := r.(record.Skipper)
+		if ok && len(f.bounds) > 0 {
+			s.Skip(f.bounds)
+			f.skippers = append(f.skippers, s)
+		}
+	}
+}
+
+// skippedLine says how many records the readers have left out; "" if none.
+func (f *files) skippedLine() string {
+	n := uint64(0)
+	for _, s := range f.skippers {
+		n += s.Skipped()
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d rows skipped, in row groups whose statistics say that WHERE is true of none\n", n)
+}
+
 // beginOf is the beginning of a file.
 func beginOf(path string) ([]byte, error) {
 	in, err := os.Open(path)

@@ -29,9 +29,6 @@ import (
 // twin.
 
 const (
-	// avroHeader is what comes before the fields: a byte 0 and the id of the schema.
-	avroHeader = 5
-
 	// maxAvroDepth bounds how deep values are nested, so that a type that contains itself cannot
 	// exhaust the stack.
 	maxAvroDepth = 64
@@ -138,19 +135,20 @@ type avroField struct {
 }
 
 // avroConverter reads a value of a column at i.
-type avroConverter func(d *avroDecoder, t *avroType, to *avroValue, buf []byte, i int) (int, error)
+type avroConverter func(d *schemaDecoder, t *avroType, to *columnValue, buf []byte, i int) (int, error)
 
-// avroValue is a value of a column, until the whole record has been read.
-type avroValue struct {
+// columnValue is a value of a column, until the whole record has been read.
+type columnValue struct {
 	int   int64
 	float float64
 	text  []byte
 	null  bool
+	nanos int32 // of a Timestamp of Protobuf, whose seconds are in int
 }
 
 // planOf makes the plan for the fields of a record, for columns by their paths. The error says all
 // that does not fit.
-func (d *avroDecoder) planOf(t *avroType, paths map[int]string) (plan []avroField, err error) {
+func (d *schemaDecoder) planOf(t *avroType, paths map[int]string) (plan []avroField, err error) {
 	var faults []error
 	used := map[int]bool{}
 	for i, name := range t.names {
@@ -189,7 +187,7 @@ func (d *avroDecoder) planOf(t *avroType, paths map[int]string) (plan []avroFiel
 }
 
 // bind finds out how a field becomes columns.
-func (d *avroDecoder) bind(f *avroField, inner map[int]string) error {
+func (d *schemaDecoder) bind(f *avroField, inner map[int]string) error {
 	if f.typ.kind == avroUnion && len(f.typ.parts) == 2 {
 		for i, part := range f.typ.parts {
 			if part.kind == avroNull {
@@ -227,7 +225,7 @@ func first(m map[int]string) int {
 }
 
 // unfit is an error about a type that is no use for a column.
-func (d *avroDecoder) unfit(column int, t *avroType, want string) error {
+func (d *schemaDecoder) unfit(column int, t *avroType, want string) error {
 	is := t.name
 	if t.logical != "" {
 		is += " (" + t.logical + ")"
@@ -260,10 +258,10 @@ var avroUnits = map[string]time.Duration{
 }
 
 // converter is how a type becomes a value of a column; nil if it does not.
-func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
+func (d *schemaDecoder) converter(t *avroType, to record.Type) avroConverter {
 	switch {
 	case to == record.Bool && t.kind == avroBool:
-		return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			if i >= len(buf) {
 				return 0, errAvroShort
 			}
@@ -271,7 +269,7 @@ func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
 			return i + 1, nil
 		}
 	case to == record.Int64 && t.kind == avroInt:
-		return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			var err error
 			v.int, i, err = avroLong(buf, i)
 			return i, err
@@ -290,7 +288,7 @@ func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
 	case to.IsDecimal() && t.kind == avroInt:
 		most := record.Pow10[to.Precision()-to.Scale()]
 		times := timesConverter(record.Pow10[to.Scale()], fmt.Sprintf("does not fit %v", to))
-		return func(d *avroDecoder, t *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(d *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			n, _, err := avroLong(buf, i)
 			if err == nil && (n >= most || n <= -most) {
 				return 0, fmt.Errorf("%d does not fit %v", n, to)
@@ -300,7 +298,7 @@ func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
 	case to.IsDecimal() && t.logical == "decimal":
 		return decimalConverter(to)
 	case to == record.String && t.kind == avroEnum:
-		return func(_ *avroDecoder, t *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			n, i, err := avroLong(buf, i)
 			if err == nil && (n < 0 || n >= int64(len(t.symbols))) {
 				err = fmt.Errorf("symbol %d of an enum that has %d", n, len(t.symbols))
@@ -312,7 +310,7 @@ func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
 			return i, nil
 		}
 	case to == record.String && (t.kind == avroBytes || t.kind == avroFixed) && t.logical != "decimal":
-		return func(_ *avroDecoder, t *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			var err error
 			v.text, i, err = t.bytes(buf, i)
 			return i, err
@@ -325,7 +323,7 @@ func (d *avroDecoder) converter(t *avroType, to record.Type) avroConverter {
 func floatConverter(t *avroType) avroConverter {
 	switch t.kind {
 	case avroFloat:
-		return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			if len(buf)-i < 4 {
 				return 0, errAvroShort
 			}
@@ -333,7 +331,7 @@ func floatConverter(t *avroType) avroConverter {
 			return i + 4, nil
 		}
 	case avroDouble:
-		return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			if len(buf)-i < 8 {
 				return 0, errAvroShort
 			}
@@ -341,7 +339,7 @@ func floatConverter(t *avroType) avroConverter {
 			return i + 8, nil
 		}
 	case avroInt:
-		return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			n, i, err := avroLong(buf, i)
 			v.float = float64(n)
 			if err == nil && (n > 1<<53 || n < -1<<53) {
@@ -355,7 +353,7 @@ func floatConverter(t *avroType) avroConverter {
 
 // timesConverter reads a whole number and multiplies it.
 func timesConverter(unit int64, otherwise string) avroConverter {
-	return func(_ *avroDecoder, _ *avroType, v *avroValue, buf []byte, i int) (int, error) {
+	return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 		n, i, err := avroLong(buf, i)
 		if err != nil {
 			return 0, err
@@ -371,7 +369,7 @@ func timesConverter(unit int64, otherwise string) avroConverter {
 // decimalConverter reads a decimal: a whole number, big endian, in two's complement.
 func decimalConverter(to record.Type) avroConverter {
 	limit := record.Pow10[to.Precision()] - 1
-	return func(_ *avroDecoder, t *avroType, v *avroValue, buf []byte, i int) (int, error) {
+	return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
 		digits, i, err := t.bytes(buf, i)
 		if err != nil {
 			return 0, err

@@ -325,7 +325,7 @@ func TestAvroRegistry(t *testing.T) {
 	c, _ := connect.Default.Source("kafka")
 	for _, x := range []struct{ options, want string }{
 		{"format=avro", "needs the address of a schema registry"},
-		{"format=json schema.registry=http://a", "are for format avro"},
+		{"format=json schema.registry=http://a", "are for formats avro and protobuf"},
 		{"format=avro schema.registry=a:8081", "expected http://host:port"},
 		{"format=avro schema.registry=http://u:geheim@a", "a user and a password in the URL would be seen"},
 		{"format=avro schema.registry=http://a schema.registry.user=u", "go together"},
@@ -362,15 +362,16 @@ func FuzzAvro(f *testing.F) {
 	}
 	schema := schemaOf(f, tradeFields...)
 	f.Fuzz(func(t *testing.T, value []byte) {
-		if len(value) >= avroHeader {
+		if len(value) >= schemaHeader {
 			copy(value, []byte{0, 0, 0, 0, 1})
 		}
-		d := newAvroDecoder(&SourceConfig{}, schema, nil)
-		fields, err := d.compile(typ)
-		if err != nil {
-			t.Fatal(err)
+		d := newSchemaDecoder(&SourceConfig{}, schema, nil)
+		p := &schemaPlan{}
+		p.compile(d, &writtenSchema{avro: typ})
+		if p.unfit != nil {
+			t.Fatal(p.unfit)
 		}
-		d.plans[1] = &avroPlan{fields: fields}
+		d.plans[1] = p
 		d.add(value)
 		b := record.NewBatch(schema, 1)
 		if n := d.parse(b); n != 1 || b.Len()+len(b.Rejects()) != 1 {
@@ -379,7 +380,7 @@ func FuzzAvro(f *testing.F) {
 		if err := b.Check(); err != nil {
 			t.Fatal(err)
 		}
-		_, ours := typ.pass(value, min(avroHeader, len(value)), 0)
+		_, ours := typ.pass(value, min(schemaHeader, len(value)), 0)
 		if b.Len() == 1 && len(value) > 0 && ours != nil {
 			t.Fatalf("it is a row, and cannot be passed over: %v", ours)
 		}
@@ -437,9 +438,9 @@ func TestAvroLimits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := newAvroDecoder(&SourceConfig{}, schema, nil)
-		p := &avroPlan{}
-		p.fields, p.unfit = d.compile(typ)
+		d := newSchemaDecoder(&SourceConfig{}, schema, nil)
+		p := &schemaPlan{}
+		p.compile(d, &writtenSchema{avro: typ})
 		d.plans[1] = p
 		d.add(framed(1, c.in))
 		b := record.NewBatch(schema, 1)
@@ -503,10 +504,10 @@ func TestAvroBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = rs[0].Close() }()
-	d := rs[0].(*Reader).avro
+	d := rs[0].(*Reader).coded
 	for id := range uint32(maxSchemas) {
 		d.registry.schemas[id] = &registered{err: errNoSchema, at: time.Now()}
-		d.plans[id] = &avroPlan{}
+		d.plans[id] = &schemaPlan{}
 	}
 	d.registry.schemas[7000] = &registered{err: errNoSchema, at: time.Now().Add(-2 * askAgain)}
 	value := framed(7000, nil)

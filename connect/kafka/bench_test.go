@@ -17,6 +17,8 @@ import (
 
 	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -266,16 +268,6 @@ func BenchmarkAvro(b *testing.B) {
 		v, _ := randomTrade(random)
 		values = append(values, encoded(b, 1, tradeSchema, v))
 	}
-	perValue := func(b *testing.B, read func()) {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		b.ReportAllocs()
-		began := threadTime()
-		for b.Loop() {
-			read()
-		}
-		b.ReportMetric(float64((threadTime()-began).Nanoseconds())/float64(n*b.N), "cpu-ns/record")
-	}
 	b.Run("impl=velo", func(b *testing.B) {
 		types := avroTypes{named: map[string]*avroType{}}
 		typ, err := types.of(parsed.Root(), "")
@@ -283,12 +275,12 @@ func BenchmarkAvro(b *testing.B) {
 			b.Fatal(err)
 		}
 		schema := schemaOf(b, tradeFields...)
-		d := newAvroDecoder(&SourceConfig{}, schema, nil)
-		p := &avroPlan{}
-		p.fields, p.unfit = d.compile(typ)
+		d := newSchemaDecoder(&SourceConfig{}, schema, nil)
+		p := &schemaPlan{}
+		p.compile(d, &writtenSchema{avro: typ})
 		d.plans[1] = p
 		batch := record.NewBatch(schema, n)
-		perValue(b, func() {
+		perValue(b, n, func() {
 			batch.Reset()
 			for _, v := range values {
 				d.add(v)
@@ -317,9 +309,72 @@ func BenchmarkAvro(b *testing.B) {
 			Raw    [4]byte        `avro:"raw"`
 			Friend *user          `avro:"friend"`
 		}
-		perValue(b, func() {
+		perValue(b, n, func() {
 			for _, v := range values {
-				_, err := parsed.Decode(v[avroHeader:], &row)
+				_, err := parsed.Decode(v[schemaHeader:], &row)
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
+}
+
+// perValue reports the CPU time of the thread for each of n values.
+func perValue(b *testing.B, n int, read func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	b.ReportAllocs()
+	began := threadTime()
+	for b.Loop() {
+		read()
+	}
+	b.ReportMetric(float64((threadTime()-began).Nanoseconds())/float64(n*b.N), "cpu-ns/record")
+}
+
+// BenchmarkProtobuf reads values in Protobuf into columns, beside the library that makes a message
+// of each. The library knows the schema at run time only, as we do; code that protoc has generated
+// would be faster.
+func BenchmarkProtobuf(b *testing.B) {
+	const n = 1000
+	file := compiled(b, orderProto)
+	md := file.Messages().ByName("Order")
+	random := rand.New(rand.NewPCG(1, 2))
+	var values [][]byte
+	for range n {
+		m := dynamicpb.NewMessage(md)
+		fillRandom(random, m, 2)
+		text, err := proto.Marshal(m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		values = append(values, text)
+	}
+	b.Run("impl=velo", func(b *testing.B) {
+		d, _ := protoDecoder(b, file, orderFields)
+		batch := record.NewBatch(d.schema, n)
+		var framed [][]byte
+		for _, v := range values {
+			framed = append(framed, protoFrame(1, v, 1))
+		}
+		perValue(b, n, func() {
+			for _, v := range framed {
+				d.add(v)
+			}
+			for got := 0; got < n; got += batch.Len() {
+				batch.Reset()
+				d.parse(batch)
+				if batch.Len() == 0 {
+					b.Fatalf("%v are set aside", batch.Rejects())
+				}
+			}
+		})
+	})
+	b.Run("impl=library", func(b *testing.B) {
+		m := dynamicpb.NewMessage(md)
+		perValue(b, n, func() {
+			for _, v := range values {
+				err := proto.Unmarshal(v, m)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -32,7 +32,9 @@ var clientOptions = []connect.Option{
 func init() {
 	connect.RegisterSource("kafka", connect.Source{
 		Options: append(clientOptions[:len(clientOptions):len(clientOptions)],
-			connect.Option{Name: "format", Values: []string{string(JSON), string(CSV), string(Raw), string(Avro)}},
+			connect.Option{Name: "format", Values: []string{
+				string(JSON), string(CSV), string(Raw), string(Avro), string(Protobuf),
+			}},
 			connect.Option{Name: "schema.registry"},
 			connect.Option{Name: "schema.registry.user"},
 			connect.Option{Name: "schema.registry.secret.file", File: true},
@@ -296,12 +298,12 @@ func registryOptions(o *connect.Options, cfg *SourceConfig) (err error) {
 		Secret: o.Text("schema.registry.secret.file"),
 	}
 	switch {
-	case cfg.Format == Avro && !o.Has("schema.registry"):
-		return o.Errorf("format", "format avro needs the address of a schema registry: schema.registry = "+
-			"'http://host:8081'")
-	case cfg.Format != Avro && (o.Has("schema.registry") || cfg.Registry.User != "" || cfg.Registry.Secret != "" ||
+	case cfg.Format.hasSchemas() && !o.Has("schema.registry"):
+		return o.Errorf("format", "format %s needs the address of a schema registry: schema.registry = "+
+			"'http://host:8081'", cfg.Format)
+	case !cfg.Format.hasSchemas() && (o.Has("schema.registry") || cfg.Registry.User != "" || cfg.Registry.Secret != "" ||
 		o.Has("schema.registry.ca")):
-		return o.Errorf("format", "options of a schema registry are for format avro")
+		return o.Errorf("format", "options of a schema registry are for formats avro and protobuf")
 	case o.Has("schema.registry.ca"):
 		cfg.Registry.TLS, err = LoadTLS(o.Text("schema.registry.ca"), "", "", "")
 		if err != nil {

@@ -39,7 +39,8 @@
 // Large responses are in memory that is used again, which the client does not offer: see the top of
 // responses.go.
 //
-// Values in Avro wait for the schema that they were written with: see the top of avro.go.
+// Values in Avro and Protobuf wait for the schema that they were written with: see the tops of
+// avro.go and protobuf.go.
 //
 // # Back-pressure
 //

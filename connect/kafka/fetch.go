@@ -96,7 +96,7 @@ type consumer struct {
 	client *kgo.Client
 	// responses has the memory of what is fetched.
 	responses *responses
-	// registry has the schemas of values in Avro; nil for other formats.
+	// registry has the schemas of values in Avro and Protobuf; nil for other formats.
 	registry *registry
 	id       [16]byte // id of the topic
 

@@ -83,7 +83,7 @@ func newLayout(c *SourceConfig) (*layout, error) {
 		}
 	}
 	switch c.Format {
-	case "", JSON, CSV, Avro:
+	case "", JSON, CSV, Avro, Protobuf:
 		if len(fields) == 0 {
 			fault("no column is for the value, expected one or more")
 		}
@@ -95,7 +95,7 @@ func newLayout(c *SourceConfig) (*layout, error) {
 		add(fields[0].Name, ofValue, "value", "", record.String, record.Int64)
 		l.values = nil
 	default:
-		fault("format %q, expected %s, %s, %s or %s", c.Format, JSON, CSV, Raw, Avro)
+		fault("format %q, expected %s, %s, %s, %s or %s", c.Format, JSON, CSV, Raw, Avro, Protobuf)
 	}
 	if c.Tombstones == TombstoneRows {
 		for _, f := range fields {
@@ -119,10 +119,10 @@ func newLayout(c *SourceConfig) (*layout, error) {
 	return l, errors.Join(faults...)
 }
 
-// parser makes what parses values; nil for format Raw, and for Avro, which has an avroDecoder.
+// parser makes what parses values; nil for format Raw, and for those that have a schemaDecoder.
 func (l *layout) parser(c *SourceConfig) (*readers.Messages, error) {
 	switch {
-	case l.inner == nil || c.Format == Avro:
+	case l.inner == nil || c.Format.hasSchemas():
 		return nil, nil
 	case c.Format == CSV:
 		return readers.NewDelimitedMessages(readers.DelimitedConfig{

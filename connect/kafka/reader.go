@@ -43,8 +43,8 @@ type Reader struct {
 	// fresh says that the partition has appeared while the engine ran.
 	fresh bool
 
-	messages *readers.Messages // nil for formats Raw and Avro
-	avro     *avroDecoder      // nil for other formats
+	messages *readers.Messages // nil for formats Raw, Avro and Protobuf
+	coded    *schemaDecoder    // of Avro and Protobuf; nil for other formats
 	inner    *record.Batch     // what the values are parsed into
 
 	parts []*partition
@@ -103,7 +103,7 @@ func (c *consumer) newReader() (*Reader, error) {
 		return nil, err
 	}
 	if c.registry != nil {
-		r.avro = newAvroDecoder(c.cfg, lay.inner, c.registry)
+		r.coded = newSchemaDecoder(c.cfg, lay.inner, c.registry)
 	}
 	if c.cfg.Share.Of > 0 {
 		r.keys = newKeyCheck(c.cfg.Topic, c.total)
@@ -204,8 +204,8 @@ func (r *Reader) Columns(read []bool) {
 	for _, column := range r.lay.values {
 		values = append(values, read[column])
 	}
-	if r.avro != nil {
-		r.avro.columns(values)
+	if r.coded != nil {
+		r.coded.columns(values)
 		return
 	}
 	r.messages.Columns(values)
@@ -492,7 +492,7 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 			p.cursor.stop()
 			return true, nil
 		}
-		if r.avro != nil {
+		if r.coded != nil {
 			known, err := r.knows(p)
 			if !known {
 				p.again = true
@@ -511,11 +511,11 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 	return p.cursor.next > began || len(r.offsets) > 0 || len(b.Rejects()) > 0, nil
 }
 
-// knows says whether the value at the cursor, which is in Avro, can be parsed now. It waits for its
+// knows says whether the value at the cursor, which has a schema, can be parsed now. It waits for its
 // schema, and whoever fetches that wakes the reader. The error ends the source.
 func (r *Reader) knows(p *partition) (bool, error) {
 	value, _ := p.cursor.bytes(p.cursor.rec.value)
-	known, err := r.avro.ready(value)
+	known, err := r.coded.ready(value)
 	if err != nil {
 		err = r.consumer.partitionError(p.id, err)
 	}
@@ -560,8 +560,8 @@ func (r *Reader) bytes() int {
 	if r.messages != nil && r.messages.Len() > 0 {
 		n += r.messages.Bytes()
 	}
-	if r.avro != nil && r.avro.len() > 0 {
-		n += r.avro.bytes()
+	if r.coded != nil && r.coded.len() > 0 {
+		n += r.coded.bytes()
 	}
 	return n
 }
@@ -603,8 +603,8 @@ func (r *Reader) add(p *partition, b *record.Batch) bool {
 		}
 	}
 	switch {
-	case r.avro != nil:
-		r.avro.add(value) // without a value it is a row of NULLs
+	case r.coded != nil:
+		r.coded.add(value) // without a value it is a row of NULLs
 	case r.messages == nil:
 	case hasValue:
 		r.messages.Add(value)
@@ -685,8 +685,8 @@ func (r *Reader) give(b *record.Batch) {
 			r.inner = record.NewBatch(r.lay.inner, b.Cap())
 		}
 		r.inner.Reset()
-		if r.avro != nil {
-			taken = r.avro.parse(r.inner)
+		if r.coded != nil {
+			taken = r.coded.parse(r.inner)
 		} else {
 			taken = r.messages.Parse(r.inner)
 		}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -14,7 +15,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bufbuild/protocompile"
 	"github.com/twmb/avro"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 const (
@@ -76,10 +79,16 @@ type registry struct {
 
 // registered is a schema, or the reason why there is none.
 type registered struct {
-	typ     *avroType
+	schema  *writtenSchema
 	err     error
 	at      time.Time // when it was fetched
 	loading bool
+}
+
+// writtenSchema is what values were written with: a type of Avro or a file of Protobuf.
+type writtenSchema struct {
+	avro  *avroType
+	proto protoreflect.FileDescriptor
 }
 
 // isOld says whether a schema that could not be used shall be asked for again: it may be there now.
@@ -104,12 +113,12 @@ func newRegistry(cfg RegistryConfig, c *consumer) *registry {
 
 // get returns a schema, or false if it is being fetched. The error says that there is none that can
 // be used; if it is an errRegistry, there will be none at all.
-func (r *registry) get(id uint32) (t *avroType, there bool, err error) {
+func (r *registry) get(id uint32) (t *writtenSchema, there bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.schemas[id]
 	if s != nil && !s.isOld() {
-		return s.typ, !s.loading, s.err
+		return s.schema, !s.loading, s.err
 	}
 	if len(r.schemas) >= maxSchemas {
 		for old, s := range r.schemas {
@@ -140,7 +149,7 @@ func (r *registry) load(id uint32) {
 				c.cfg.say("the schema registry answers again")
 			}
 			r.mu.Lock()
-			r.schemas[id] = &registered{typ: t, err: err, at: time.Now()}
+			r.schemas[id] = &registered{schema: t, err: err, at: time.Now()}
 			r.mu.Unlock()
 			break
 		}
@@ -169,21 +178,30 @@ type schemaAnswer struct {
 }
 
 // fetch fetches a schema and those that it refers to.
-func (r *registry) fetch(ctx context.Context, id uint32) (*avroType, error) {
+func (r *registry) fetch(ctx context.Context, id uint32) (*writtenSchema, error) {
 	var answer schemaAnswer
 	err := r.ask(ctx, fmt.Sprintf("/schemas/ids/%d", id), &answer)
 	if err != nil {
 		return nil, err
 	}
-	if answer.SchemaType != "" && answer.SchemaType != "AVRO" {
-		return nil, fmt.Errorf("%w: it is of type %s, expected AVRO", errNoSchema, answer.SchemaType)
+	is, want := cmp.Or(answer.SchemaType, "AVRO"), strings.ToUpper(string(r.consumer.cfg.Format))
+	if is != want {
+		return nil, fmt.Errorf("%w: it is of type %s, expected %s", errNoSchema, is, want)
 	}
-	l := &schemaLoad{registry: r, types: avroTypes{named: map[string]*avroType{}}, seen: map[string]bool{}}
+	l := &schemaLoad{
+		registry: r, types: avroTypes{named: map[string]*avroType{}}, seen: map[string]bool{},
+		files: map[string]string{},
+	}
 	err = l.references(ctx, &answer)
 	if err != nil {
 		return nil, err
 	}
-	return l.parse(answer.Schema)
+	if want == "PROTOBUF" {
+		file, err := l.compile(ctx, answer.Schema)
+		return &writtenSchema{proto: file}, err
+	}
+	t, err := l.parse(answer.Schema)
+	return &writtenSchema{avro: t}, err
 }
 
 // schemaLoad fetches one schema with the others that it refers to.
@@ -192,6 +210,9 @@ type schemaLoad struct {
 	cache    avro.SchemaCache
 	types    avroTypes
 	seen     map[string]bool
+	// files are the texts of the files of Protobuf that others import, by the names that they do
+	// it with.
+	files map[string]string
 }
 
 // references fetches what a schema refers to, those first that others refer to.
@@ -210,7 +231,11 @@ func (l *schemaLoad) references(ctx context.Context, of *schemaAnswer) error {
 		if err == nil {
 			err = l.references(ctx, &answer)
 		}
-		if err == nil {
+		switch {
+		case err != nil:
+		case l.registry.consumer.cfg.Format == Protobuf:
+			l.files[ref.Name] = answer.Schema
+		default:
 			_, err = l.parse(answer.Schema)
 		}
 		if err != nil {
@@ -230,6 +255,27 @@ func (l *schemaLoad) parse(text string) (*avroType, error) {
 		return nil, fmt.Errorf("%w: %w", errNoSchema, err)
 	}
 	return t, nil
+}
+
+// compile compiles a file of Protobuf with those that it imports. What the language has, such as
+// google/protobuf/timestamp.proto, need not be among them.
+func (l *schemaLoad) compile(ctx context.Context, text string) (protoreflect.FileDescriptor, error) {
+	name := "schema"
+	for l.files[name] != "" {
+		name += "_"
+	}
+	l.files[name] = text
+	c := protocompile.Compiler{
+		Resolver: protocompile.WithStandardImports(&protocompile.SourceResolver{
+			Accessor: protocompile.SourceAccessorFromMap(l.files),
+		}),
+		MaxParallelism: 1,
+	}
+	files, err := c.Compile(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoSchema, err)
+	}
+	return files[0], nil
 }
 
 // ask asks the registry.

@@ -108,7 +108,7 @@ func (r *responses) take(n int) []byte {
 
 // give takes memory back.
 func (r *responses) give(b []byte) {
-	if invariants.Enabled { // whoever still reads it shall notice
+	if invariants.Enabled { // who still reads it shall notice
 		for i := range b {
 			b[i] = 0xDB
 		}
@@ -214,8 +214,9 @@ type fetchConn struct {
 	// off says that what goes over the connection is not understood, and is left alone from now on.
 	off bool
 
-	// The next fields belong to whoever reads: the rest of what the client gets instead of what has
-	// come, where it is kept, and how much of the response at hand the client reads itself.
+	// The next fields belong to the goroutine that reads: the rest of what the client gets instead
+	// of what has come, where it is kept, and how much of the response at hand the client reads
+	// itself.
 	ready  []byte
 	memory []byte
 	rest   int

@@ -158,7 +158,8 @@ func TestFetchConn(t *testing.T) {
 		{"large", [][]byte{fetchRequest(7, 11)}, large(7, 11), nil, false},
 		{
 			"large and flexible",
-			[][]byte{slices.Concat(fetchRequest(1, 16), fetchRequest(7, 16))}, large(7, 16), nil, false,
+			[][]byte{slices.Concat(fetchRequest(1, 16), fetchRequest(7, 16))},
+			large(7, 16), nil, false,
 		},
 		{"damaged", [][]byte{fetchRequest(9, 16)}, damaged, nil, true},
 		{"half a request", [][]byte{fetchRequest(7, 16)[:9]}, large(7, 16), large(7, 16), false},

@@ -51,7 +51,13 @@ const (
 	// Avro is a record in Avro's binary form, after a byte 0 and the id of its schema, which
 	// SourceConfig.Registry has.
 	Avro Format = "avro"
+	// Protobuf is a message in Protobuf's binary form, after a byte 0, the id of its schema, which
+	// SourceConfig.Registry has, and the way to the message in the schema.
+	Protobuf Format = "protobuf"
 )
+
+// hasSchemas says whether values are in a format whose schemas a registry has.
+func (f Format) hasSchemas() bool { return f == Avro || f == Protobuf }
 
 // A Tombstone says what becomes of records without a value, by which a compacted topic says that a
 // key is deleted.
@@ -74,10 +80,10 @@ type SourceConfig struct {
 	Schema *record.Schema
 	// Format is the format of the values; "" is JSON.
 	Format Format
-	// Values says how the values of JSON and CSV are written (of Avro only TimeUnit counts), and Delimiter and Quote how CSV is: 0
-	// is a comma, and no quotes.
+	// Values says how the values of JSON and CSV are written (of Avro and Protobuf only TimeUnit
+	// counts), and Delimiter and Quote how CSV is: 0 is a comma, and no quotes.
 	Values readers.ValueOptions
-	// Registry has the schemas of values in Avro.
+	// Registry has the schemas of values in Avro and Protobuf.
 	Registry         RegistryConfig
 	Delimiter, Quote byte
 
@@ -168,7 +174,7 @@ func (c *SourceConfig) Validate() error {
 	if c.FetchBytes > maxFetchBytes {
 		fault("%d bytes of a fetch, expected %d at most", c.FetchBytes, maxFetchBytes)
 	}
-	if c.Format == Avro {
+	if c.Format.hasSchemas() {
 		err := c.Registry.fault()
 		if err != nil {
 			fault("%w", err)
@@ -233,7 +239,7 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		nodes: map[int32]*node{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if cfg.Format == Avro {
+	if cfg.Format.hasSchemas() {
 		c.registry = newRegistry(cfg.Registry, c)
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)

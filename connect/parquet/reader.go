@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -34,6 +35,11 @@ type Reader struct {
 	unit      unit
 	row, rows int64
 	active    []*column
+
+	// bounds are what a record must meet that somebody wants; skipped is how many are in row groups
+	// that were left out because no record meets them. Statistic.
+	bounds  []record.Bound
+	skipped atomic.Uint64
 
 	// rejects are records that no batch had room for.
 	rejects []record.Reject
@@ -151,7 +157,7 @@ func (r *Reader) next(size int) error {
 	if r.columns == nil {
 		r.make(size)
 	}
-	u, ok := r.dealt.take()
+	u, ok := r.take()
 	if !ok {
 		r.closeFile()
 		return io.EOF

@@ -76,7 +76,9 @@ func BenchmarkVarianceResult(b *testing.B) {
 // Functions with blocks: records of n groups at random, with m different values. Everything that grows has grown.
 func BenchmarkSided(b *testing.B) {
 	const n = 512
-	for _, k := range []Kind{Min, MaxBy, ApproxCountDistinct, ApproxPercentile} {
+	for _, k := range []Kind{
+		Min, MaxBy, ApproxCountDistinct, ApproxPercentile, ApproxTopK, ReservoirSample,
+	} {
 		for _, groups := range []int{1, 1000} {
 			for _, domain := range []int{100, 1_000_000} {
 				typ, args := record.String, []Arg{{record.String, false}}
@@ -89,6 +91,12 @@ func BenchmarkSided(b *testing.B) {
 				f, err := Bind(k, args...)
 				if err != nil {
 					b.Fatal(err)
+				}
+				if k == ApproxTopK || k == ReservoirSample {
+					f, err = WithK(f, 10)
+					if err != nil {
+						b.Fatal(err)
+					}
 				}
 				b.Run(fmt.Sprintf("func=%v/type=%v/groups=%d/values=%d", k, typ, groups, domain), func(b *testing.B) {
 					m, rng := newMemory(), rand.New(rand.NewPCG(1, 1))

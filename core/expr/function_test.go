@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -44,6 +45,12 @@ func TestFunctions(t *testing.T) {
 		for _, op := range []Op{RegexpMatch, RegexpFind, RegexpCount} {
 			all = append(all, must(Regexp(op, s, "[a-c]+", "i")))
 		}
+		all = append(all, must(Checked("the text", s, func(text string) error {
+			if len(text)%3 == 1 {
+				return errors.New("has a bad length")
+			}
+			return nil
+		})))
 		all = append(all, must(New(StartsWith, s, Text("a"))), must(RegexpReplace(s, "([a-c])", `<\1\&>`, "g")), must(JSON(s, []string{"a", "0"}, true)))
 	}
 	for _, op := range []Op{JSONLength, JSONType, JSONValid, JSONScalar} {

@@ -8,7 +8,7 @@ import (
 // Goal: both programs come to the same groups on every file, and a row more would be found out. Method: small files.
 func TestFiles(t *testing.T) {
 	for _, f := range files {
-		path := filepath.Join(t.TempDir(), f.name)
+		path := filepath.Join(t.TempDir(), f.path())
 		figures, err := compare([]program{{"velo", runVelo}, {"DuckDB", runDuckDB}}, f, path, 20_000, 1)
 		if err != nil {
 			t.Fatalf("%s: %v", f.name, err)
@@ -16,7 +16,7 @@ func TestFiles(t *testing.T) {
 		if len(figures) != 4 || figures[0].Ratio != 1 || figures[1].Seconds <= 0 {
 			t.Errorf("%s: %+v", f.name, figures)
 		}
-		other := filepath.Join(t.TempDir(), f.name)
+		other := filepath.Join(t.TempDir(), f.path())
 		if err := makeFile(f, other, 20_001); err != nil {
 			t.Fatal(err)
 		}

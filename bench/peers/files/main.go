@@ -1,7 +1,8 @@
 // Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
 // two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as
 // people have them: CSV of ten columns of which three are read, that packed with gzip, that as
-// Parquet (once with a query that reads all columns), and a web log with fields within fields. They
+// Parquet (once with a query that reads all columns), a web log with fields within fields, and CSV of
+// values of which different ones are counted, medians are taken, and a million groups are made. They
 // are made first and are in the page cache. Every result is compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
@@ -24,6 +25,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -54,11 +56,17 @@ type figure struct {
 
 // A file is a format with a query over it.
 type file struct {
-	name  string
+	name  string // also of the file on the disk, up to the first "~"
 	write func(w *bufio.Writer, rng *rand.Rand, rows int) error
 	velo  source
 	duck  string // a table in DuckDB's SQL, with %q for the path
 	query string // with %s for the table
+}
+
+// path is the name of the file on the disk.
+func (f file) path() string {
+	name, _, _ := strings.Cut(f.name, "~")
+	return name
 }
 
 // tickers is how many symbols there are.
@@ -102,6 +110,47 @@ var files = []file{
 		"SELECT host, min(duration) AS low, avg(duration) AS mean, max(bytes) AS high FROM %s " +
 			"WHERE \"request.method\" = 'GET' GROUP BY host",
 	},
+	{
+		"values.csv~different-texts", writeValues, valueSource, valueDuck,
+		"SELECT g, count(DISTINCT t)::double precision AS low, 0::double precision AS mean, count(*) AS high FROM %s " +
+			"GROUP BY g",
+	},
+	{
+		"values.csv~different-numbers", writeValues, valueSource, valueDuck,
+		"SELECT g, count(DISTINCT n)::double precision AS low, 0::double precision AS mean, count(*) AS high FROM %s " +
+			"GROUP BY g",
+	},
+	{
+		"values.csv~median", writeValues, valueSource, valueDuck,
+		"SELECT g, min(x) AS low, median(x) AS mean, count(*) AS high FROM %s GROUP BY g",
+	},
+	{
+		"values.csv~million-groups", writeValues, valueSource, valueDuck,
+		"SELECT k, min(x) AS low, avg(x) AS mean, max(n) AS high FROM %s GROUP BY k",
+	},
+}
+
+// valueSource is how velo reads values.csv, and valueDuck how DuckDB does.
+var valueSource = source{
+	columns:   "g text not null, t text not null, k text not null, n bigint not null, x double precision not null",
+	delimiter: ',', quoted: true, header: true,
+}
+
+const valueDuck = "read_csv('%s', header=true, delim=',', quote='\"', escape='\"', columns={'g':'VARCHAR'," +
+	"'t':'VARCHAR','k':'VARCHAR','n':'BIGINT','x':'DOUBLE'})"
+
+// writeValues writes eight groups, each with 200,000 different texts, a million texts, ten million
+// numbers, and prices whose logarithms are about normal.
+func writeValues(w *bufio.Writer, rng *rand.Rand, rows int) error {
+	fmt.Fprintln(w, "g,t,k,n,x")
+	for range rows {
+		price := math.Round(1000*math.Exp(3+rng.NormFloat64())) / 1000
+		if _, err := fmt.Fprintf(w, "group %d,user-%d,K%d,%d,%v\n", rng.IntN(8), rng.IntN(200_000),
+			rng.IntN(1_000_000), rng.IntN(10_000_000), price); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wideSource is how velo reads trades with ten columns, and wideDuck how DuckDB does.
@@ -223,7 +272,7 @@ func run(programs []program, rows int, dir, only string, runs int, out string) (
 		if only != "" && f.name != only {
 			continue
 		}
-		figures, err := compare(programs, f, filepath.Join(dir, f.name), rows, runs)
+		figures, err := compare(programs, f, filepath.Join(dir, f.path()), rows, runs)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}

@@ -1,8 +1,9 @@
 """Runs the query of a file with one program, on some threads, and prints what it came to.
 
-    python peers.py PROGRAM PATH THREADS
+    python peers.py PROGRAM NAME PATH THREADS
 
-The program is duckdb, chdb, polars or datafusion. The time goes from opening the file to the last
+The program is duckdb, chdb, polars or datafusion. The name says which file it is, and after "~"
+which query over it. The time goes from opening the file to the last
 group. Importing the program does not count. The time of the processor is that of all threads.
 Everything is printed as one object of JSON:
 
@@ -21,6 +22,7 @@ TEXT, INT, FLOAT, TIME = "text", "int", "float", "time"
 TRADES = [("symbol", TEXT), ("price", FLOAT), ("size", INT), ("at", TIME), ("note", TEXT)]
 WIDE = [("id", INT), ("at", TIME), ("symbol", TEXT), ("venue", TEXT), ("side", TEXT), ("price", FLOAT),
         ("size", INT), ("account", TEXT), ("fee", FLOAT), ("note", TEXT)]
+VALUES = [("g", TEXT), ("t", TEXT), ("k", TEXT), ("n", INT), ("x", FLOAT)]
 LOG = [("at", TIME), ("host", TEXT), ("request", {"method": TEXT}), ("status", INT), ("bytes", INT),
        ("duration", FLOAT), ("user", TEXT), ("agent", TEXT)]
 
@@ -35,6 +37,10 @@ FILES = {
     "trades10.parquet": (WIDE, "symbol", "price", "size"),
     "trades10-all.parquet": (WIDE, "venue", "price", "size"),
     "weblog.ndjson": (LOG, "host", "duration", "bytes"),
+    "values.csv~different-texts": (VALUES, "g", "t", None),
+    "values.csv~different-numbers": (VALUES, "g", "n", None),
+    "values.csv~median": (VALUES, "g", "x", None),
+    "values.csv~million-groups": (VALUES, "k", "x", "n"),
 }
 
 
@@ -56,8 +62,13 @@ def condition(name, method):
     return ""
 
 
-def select(name, table, method):
+def select(name, table, method, median="median(x)"):
     _, key, value, high = FILES[name]
+    if "~different" in name:
+        return (f"SELECT g, CAST(count(DISTINCT {value}) AS double) AS low, CAST(0 AS double) AS mean, count(*) AS high "
+                f"FROM {table} GROUP BY g")
+    if "~median" in name:
+        return f"SELECT g, min(x) AS low, {median} AS mean, count(*) AS high FROM {table} GROUP BY g"
     if name == "trades10-all.parquet":
         return (f"SELECT venue, min(price + CAST(fee AS double)) AS low, avg(price * size) AS mean, "
                 f"max(id + length(note)) AS high FROM {table} WHERE side = 'buy' AND account <> 'A1' AND "
@@ -109,7 +120,7 @@ def run_chdb(name, path, threads):
         table = f"file('{path}', Parquet)"
     chdb.query("SELECT 1")
     begin = now()
-    out = chdb.query(select(name, table, "request.method") + settings, "JSONCompactEachRow")
+    out = chdb.query(select(name, table, "request.method", "quantileExactInclusive(0.5)(x)") + settings, "JSONCompactEachRow")
     seconds = elapsed(begin)
     rows = [json.loads(line) for line in str(out).splitlines()]
     return getattr(chdb, "__version__", "?"), seconds, [[r[0]] + [float(x) for x in r[1:]] for r in rows]
@@ -134,6 +145,10 @@ def run_polars(name, path, threads):
         rows = rows.filter(pl.col("size") > 100)
     elif name == "weblog.ndjson":
         rows = rows.filter(pl.col("request").struct.field("method") == "GET")
+    if "~different" in name or "~median" in name:
+        low, mean = (pl.col("x").min(), pl.col("x").median()) if "~median" in name else (pl.col(value).n_unique(), 0.0)
+        groups = rows.group_by(key).agg(low=low, mean=mean, high=pl.len()).collect(engine="streaming").rows()
+        return pl.__version__, elapsed(begin), groups
     if name == "trades10-all.parquet":
         rows = rows.filter((pl.col("side") == "buy") & (pl.col("account") != "A1") &
                            (pl.col("at") > pl.datetime(2001, 1, 1)))
@@ -172,11 +187,11 @@ def run_datafusion(name, path, threads):
 
 
 def main():
-    program, path, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    program, name, path, threads = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     run = {"duckdb": run_duckdb, "chdb": run_chdb, "polars": run_polars, "datafusion": run_datafusion}[program]
-    version, seconds, groups = run(os.path.basename(path), path, threads)
+    version, seconds, groups = run(name, path, threads)
     json.dump({"version": version, "seconds": seconds[0], "processor": seconds[1],
                "groups": [list(g) for g in groups]}, sys.stdout)
 

@@ -22,8 +22,8 @@ var script string
 func runPython(python, program string, versions map[string]string) func(f file, path string, cores int) (
 	took cost, lines []string, err error,
 ) {
-	return func(_ file, path string, cores int) (took cost, lines []string, err error) {
-		cmd := exec.Command(python, "-", program, path, strconv.Itoa(cores))
+	return func(f file, path string, cores int) (took cost, lines []string, err error) {
+		cmd := exec.Command(python, "-", program, f.name, path, strconv.Itoa(cores))
 		cmd.Stdin = strings.NewReader(script)
 		var faults bytes.Buffer
 		cmd.Stderr = &faults

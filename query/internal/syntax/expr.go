@@ -85,6 +85,14 @@ func (p *parser) second() *lexer.Token {
 	return ahead.Peek()
 }
 
+// third is the token after the second.
+func (p *parser) third() *lexer.Token {
+	ahead := *p.lex
+	ahead.Next()
+	ahead.Next()
+	return ahead.Peek()
+}
+
 // is says whether the next tokens are these. There are at most two.
 func (p *parser) is(values ...string) bool {
 	return p.peek().Value == values[0] && (len(values) == 1 || p.second().Value == values[1])

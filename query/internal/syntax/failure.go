@@ -174,8 +174,8 @@ func elsewhere(word func(i int) string, at int) string {
 		return "DIV is not supported: a bigint / a bigint is a whole number"
 	case w == "separator":
 		return "SEPARATOR is not supported: write string_agg(x, ';' ORDER BY y)"
-	case (w == "EXCEPT" || w == "exclude" || w == "replace" || w == "rename" || w == "ilike") && word(at-1) == "*":
-		return "* " + strings.ToUpper(w) + " is not supported: name the columns"
+	case (w == "replace" || w == "rename" || w == "ilike") && word(at-1) == "*":
+		return "* " + strings.ToUpper(w) + " is not supported: name the columns, or leave some out by * EXCLUDE (a)"
 	case w == "asof":
 		return "ASOF JOIN is not supported: a record is joined with the row that it finds in a table by equal " +
 			"values, by [LEFT] JOIN name ON ..."

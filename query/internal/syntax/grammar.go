@@ -1,6 +1,7 @@
 package syntax
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 
@@ -317,7 +318,7 @@ func (n *valueNode) Parse(lex *lexer.PeekingLexer) error {
 func (p *parser) item() Item {
 	i := Item{Pos: p.pos()}
 	if p.accept("*") {
-		i.Star = true
+		i.Star, i.Exclude = true, p.excluded()
 		return i
 	}
 	if t := p.peek(); (t.Type == word || t.Type == quoted) && p.second().Value == "." {
@@ -332,13 +333,43 @@ func (p *parser) item() Item {
 			}
 			p.next()
 			p.next()
-			i.Star, i.Table = true, name
+			i.Star, i.Table, i.Exclude = true, name, p.excluded()
 			return i
 		}
 	}
 	i.Expr = p.expr(lowest, false)
 	i.Alias = p.alias()
 	return i
+}
+
+// excluded parses what follows a star if it is EXCLUDE (a, b), or EXCEPT (a, b), which is no set
+// operation unless a query follows.
+func (p *parser) excluded() (names []*Ident) {
+	one := func() {
+		pos := p.pos()
+		name, ok := p.name()
+		if !ok {
+			p.unexpected("the name of a column")
+		}
+		names = append(names, &Ident{Pos: pos, Name: name})
+	}
+	third := p.third()
+	except := p.is("EXCEPT", "(") && third.Type != symbol && !slices.Contains(begins, third.Value)
+	if !except && !p.is("exclude") {
+		return nil
+	}
+	p.next()
+	if !p.is("(") {
+		one()
+		return names
+	}
+	p.parenthesised(func() {
+		one()
+		for p.accept(",") {
+			one()
+		}
+	})
+	return names
 }
 
 // tree makes the statement of a parsed text.

@@ -141,12 +141,23 @@ func (i *Item) print(p *printer) {
 	case i.Star && i.Table != "":
 		p.name(i.Table)
 		p.WriteString(".*")
+		p.excluded(i.Exclude)
 	case i.Star:
 		p.WriteString("*")
+		p.excluded(i.Exclude)
 	default:
 		i.Expr.print(p)
 		p.alias(i.Alias)
 	}
+}
+
+// excluded writes the columns that a star leaves out.
+func (p *printer) excluded(names []*Ident) {
+	for i, n := range names {
+		p.WriteString([]string{" EXCLUDE (", ", "}[min(i, 1)])
+		p.name(n.Name)
+	}
+	p.when(len(names) > 0, ")")
 }
 
 func (p *printer) alias(a string) {

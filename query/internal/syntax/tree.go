@@ -85,6 +85,8 @@ type Item struct {
 	Alias string // "" if none was given
 	Star  bool
 	Table string // the t of t.*
+	// Exclude are the columns that a star leaves out: * EXCLUDE (a, b).
+	Exclude []*Ident
 }
 
 // Order is one item of an ORDER BY. Its Expr is nil for ALL, which is every column of the result.

@@ -3,7 +3,41 @@ package query
 import (
 	"fmt"
 	"strings"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/query/internal/syntax"
 )
+
+// made is an expression, or a fault at pos if err is not nil.
+func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
+	if err != nil {
+		c.fault(pos, "%s", said(err))
+		return value{}, false
+	}
+	return value{e: e}, true
+}
+
+// said is what an error says, without the package that says it. There are carets for where it is.
+func said(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "expr: "), "agg: ")
+}
+
+// reason is the innermost error. The outer ones say where it is, which a caret does better.
+func reason(err error) string {
+	for {
+		switch x := err.(type) {
+		case interface{ Unwrap() error }:
+			if x.Unwrap() == nil {
+				return err.Error()
+			}
+			err = x.Unwrap()
+		case interface{ Unwrap() []error }:
+			err = x.Unwrap()[0]
+		default:
+			return err.Error()
+		}
+	}
+}
 
 // nearest suggests the name that a misspelt one may have been meant to be, or says which names
 // there are.

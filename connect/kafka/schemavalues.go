@@ -9,55 +9,60 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// avroDecoder parses values in Avro. It does what readers.Messages does for other formats: values
+// schemaDecoder parses values in Avro and Protobuf, whose schemas a registry has. It does what readers.Messages does for other formats: values
 // are added, copied one after the other, and then parsed together. It belongs to one goroutine.
-type avroDecoder struct {
+type schemaDecoder struct {
 	registry *registry
 	schema   *record.Schema // of the columns that come out of values
 	timeUnit time.Duration  // of whole numbers that are times and have no logical type; 0 if not set
 	read     []bool         // which columns are read; nil if all are
 
 	// plans has a plan for each schema that this reader has seen; last is the plan of the last value.
-	plans  map[uint32]*avroPlan
+	plans  map[uint32]*schemaPlan
 	lastID uint32
-	last   *avroPlan
+	last   *schemaPlan
 
-	values []avroValue // of the row that is being read, by column
+	values []columnValue // of the row that is being read, by column
+	digits []byte        // numbers of enums that have no name, in that row
 
 	buf  []byte
 	ends []int
 	next int // the first value that has not been parsed
 }
 
-// avroPlan is how values of a schema become rows.
-type avroPlan struct {
-	fields []avroField
-	unfit  error // why no value of this schema can become a row
+// schemaPlan is how values of a schema become rows.
+type schemaPlan struct {
+	fields []avroField  // of a record in Avro
+	proto  *protoSchema // nil for Avro
+	unfit  error        // why no value of this schema can become a row
 	made   time.Time
 }
 
-func newAvroDecoder(c *SourceConfig, schema *record.Schema, from *registry) *avroDecoder {
-	return &avroDecoder{
-		registry: from, schema: schema, timeUnit: c.Values.TimeUnit, plans: map[uint32]*avroPlan{},
-		values: make([]avroValue, schema.Len()),
+func newSchemaDecoder(c *SourceConfig, schema *record.Schema, from *registry) *schemaDecoder {
+	return &schemaDecoder{
+		registry: from, schema: schema, timeUnit: c.Values.TimeUnit, plans: map[uint32]*schemaPlan{},
+		values: make([]columnValue, schema.Len()),
 	}
 }
 
 // columns says which columns are read. It is called before the first value.
-func (d *avroDecoder) columns(read []bool) { d.read = read }
+func (d *schemaDecoder) columns(read []bool) { d.read = read }
 
 // len is how many values have not been parsed, and bytes how much memory they take.
-func (d *avroDecoder) len() int   { return len(d.ends) - d.next }
-func (d *avroDecoder) bytes() int { return len(d.buf) }
+func (d *schemaDecoder) len() int   { return len(d.ends) - d.next }
+func (d *schemaDecoder) bytes() int { return len(d.buf) }
 
-// errAvroHeader says that a value does not begin as it should.
-var errAvroHeader = errors.New("the value does not begin with a byte 0 and the id of a schema, as serializers that " +
+// schemaHeader is what comes before a value: a byte 0 and the id of the schema.
+const schemaHeader = 5
+
+// errSchemaHeader says that a value does not begin as it should.
+var errSchemaHeader = errors.New("the value does not begin with a byte 0 and the id of a schema, as serializers that " +
 	"work with a schema registry write them")
 
 // ready says whether a value can be parsed now, or whether its schema is still on its way. The
 // error ends the source.
-func (d *avroDecoder) ready(value []byte) (bool, error) {
-	if len(value) < avroHeader || value[0] != 0 {
+func (d *schemaDecoder) ready(value []byte) (bool, error) {
+	if len(value) < schemaHeader || value[0] != 0 {
 		return true, nil // it will be set aside
 	}
 	id := binary.BigEndian.Uint32(value[1:])
@@ -70,9 +75,9 @@ func (d *avroDecoder) ready(value []byte) (bool, error) {
 		if !there || errors.Is(err, errRegistry) {
 			return false, err
 		}
-		plan = &avroPlan{unfit: err, made: time.Now()}
+		plan = &schemaPlan{unfit: err, made: time.Now()}
 		if err == nil {
-			plan.fields, plan.unfit = d.compile(t)
+			plan.compile(d, t)
 		}
 		if len(d.plans) >= maxSchemas && d.len() == 0 { // no value that waits needs one
 			clear(d.plans)
@@ -83,22 +88,31 @@ func (d *avroDecoder) ready(value []byte) (bool, error) {
 	return true, nil
 }
 
-// compile makes the fields of a plan.
-func (d *avroDecoder) compile(t *avroType) ([]avroField, error) {
-	if t.kind != avroRecord {
-		return nil, fmt.Errorf("it is %s, expected a record", t.name)
+// compile makes the plan of a schema. The messages of a schema of Protobuf get theirs when they come.
+func (p *schemaPlan) compile(d *schemaDecoder, t *writtenSchema) {
+	switch {
+	case t.proto != nil:
+		p.proto = &protoSchema{file: t.proto, messages: map[string]*protoMessage{}}
+	case t.avro.kind != avroRecord:
+		p.unfit = fmt.Errorf("it is %s, expected a record", t.avro.name)
+	default:
+		p.fields, p.unfit = d.planOf(t.avro, d.paths())
 	}
+}
+
+// paths are the names of the columns that are read.
+func (d *schemaDecoder) paths() map[int]string {
 	paths := map[int]string{}
 	for i := range d.schema.Len() {
 		if d.read == nil || d.read[i] {
 			paths[i] = d.schema.Field(i).Name
 		}
 	}
-	return d.planOf(t, paths)
+	return paths
 }
 
 // add adds a copy of a value for which ready has returned true.
-func (d *avroDecoder) add(value []byte) {
+func (d *schemaDecoder) add(value []byte) {
 	if d.next == len(d.ends) {
 		d.buf, d.ends, d.next = d.buf[:0], d.ends[:0], 0
 	}
@@ -108,7 +122,7 @@ func (d *avroDecoder) add(value []byte) {
 
 // parse is readers.Messages.Parse: each value is a row or a Reject, whose Offset is its place among
 // those that this call has taken. A value without bytes is a row of NULLs.
-func (d *avroDecoder) parse(b *record.Batch) (taken int) {
+func (d *schemaDecoder) parse(b *record.Batch) (taken int) {
 	for d.next < len(d.ends) {
 		from := 0
 		if d.next > 0 {
@@ -133,24 +147,25 @@ func (d *avroDecoder) parse(b *record.Batch) (taken int) {
 }
 
 // row reads a value into d.values. It returns how many bytes the texts have.
-func (d *avroDecoder) row(value []byte) (text int, err error) {
+func (d *schemaDecoder) row(value []byte) (text int, err error) {
 	for i := range d.values {
-		d.values[i] = avroValue{null: true}
+		d.values[i] = columnValue{null: true}
 	}
 	if len(value) == 0 {
 		return 0, nil // a tombstone; the columns are nullable
 	}
-	if len(value) < avroHeader || value[0] != 0 {
-		return 0, errAvroHeader
+	if len(value) < schemaHeader || value[0] != 0 {
+		return 0, errSchemaHeader
 	}
 	id := binary.BigEndian.Uint32(value[1:])
 	plan := d.plans[id] // ready has made it
 	if plan.unfit != nil {
 		return 0, fmt.Errorf("schema %d: %w", id, plan.unfit)
 	}
-	i, err := d.fields(plan.fields, value, avroHeader, 0)
-	if err == nil && i < len(value) {
-		err = fmt.Errorf("%d bytes are left after the last field", len(value)-i)
+	if plan.proto != nil {
+		err = d.protobufRow(plan.proto, value)
+	} else {
+		err = d.avroRow(plan, value)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("schema %d: %w", id, err)
@@ -165,8 +180,17 @@ func (d *avroDecoder) row(value []byte) (text int, err error) {
 	return text, nil
 }
 
+// avroRow reads a record.
+func (d *schemaDecoder) avroRow(plan *schemaPlan, value []byte) error {
+	i, err := d.fields(plan.fields, value, schemaHeader, 0)
+	if err == nil && i < len(value) {
+		err = fmt.Errorf("%d bytes are left after the last field", len(value)-i)
+	}
+	return err
+}
+
 // fields reads the fields of a record that begins at i.
-func (d *avroDecoder) fields(plan []avroField, buf []byte, i, depth int) (next int, err error) {
+func (d *schemaDecoder) fields(plan []avroField, buf []byte, i, depth int) (next int, err error) {
 	for k := range plan {
 		f := &plan[k]
 		if f.null >= 0 {
@@ -203,7 +227,7 @@ func (d *avroDecoder) fields(plan []avroField, buf []byte, i, depth int) (next i
 }
 
 // set sets the columns of the last row.
-func (d *avroDecoder) set(b *record.Batch) {
+func (d *schemaDecoder) set(b *record.Batch) {
 	for i := range d.values {
 		v := &d.values[i]
 		f := d.schema.Field(i)
