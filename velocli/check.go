@@ -72,8 +72,8 @@ func checkParts(o *query.Output, std streams) error {
 		return nil
 	}
 	return o.Source.Options.Errorf(parts.Option, "this process reads a part of the source, and others read the "+
-		"others, but their results together are not the result of the query: %v. Make the query so that each group is in "+
-		"one part (GROUP BY %s, ...), or read the whole source in one process, without the option %s\n%s", err,
+		"others, but their results together are not the result of the query: %v. Make the query so that each group "+
+		"is in one part (GROUP BY %s, ...), or read the whole source in one process, without the option %s\n%s", err,
 		strings.Join(parts.Columns, ", "), parts.Option, o.Text)
 }
 

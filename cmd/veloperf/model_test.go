@@ -20,7 +20,8 @@ func TestModel(t *testing.T) {
 		t.Fatalf("status %d, %s", status, stderr)
 	}
 	for _, want := range []string{
-		"MODEL, not a measurement", "the model assumes:", "16 partitions on 2 cores", "a hot key", "a slow one", "\n     32  ",
+		"MODEL, not a measurement", "the model assumes:", "16 partitions on 2 cores", "a hot key", "a slow one",
+		"\n     32  ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -269,8 +269,8 @@ func shareOf(r *connect.SourceRequest) (share Share, columns []string, err error
 	text := cmp.Or(o.Text("share.key"), o.Text("key.column"))
 	if text == "" {
 		return Share{}, nil, o.Errorf("share", "which columns the keys of the topic are made of is not known, so a "+
-			"group could be in several processes: set key.column to a column for the key, or share.key = 'a, b' to the "+
-			"columns of the value that its producers make keys of; then GROUP BY them")
+			"group could be in several processes: set key.column to a column for the key, or share.key = 'a, b' to "+
+			"the columns of the value that its producers make keys of; then GROUP BY them")
 	}
 	for _, name := range strings.Split(text, ",") {
 		name = strings.TrimSpace(name)
@@ -301,8 +301,8 @@ func registryOptions(o *connect.Options, cfg *SourceConfig) (err error) {
 	case cfg.Format.hasSchemas() && !o.Has("schema.registry"):
 		return o.Errorf("format", "format %s needs the address of a schema registry: schema.registry = "+
 			"'http://host:8081'", cfg.Format)
-	case !cfg.Format.hasSchemas() && (o.Has("schema.registry") || cfg.Registry.User != "" || cfg.Registry.Secret != "" ||
-		o.Has("schema.registry.ca")):
+	case !cfg.Format.hasSchemas() && (o.Has("schema.registry") || cfg.Registry.User != "" ||
+		cfg.Registry.Secret != "" || o.Has("schema.registry.ca")):
 		return o.Errorf("format", "options of a schema registry are for formats avro and protobuf")
 	case o.Has("schema.registry.ca"):
 		cfg.Registry.TLS, err = LoadTLS(o.Text("schema.registry.ca"), "", "", "")

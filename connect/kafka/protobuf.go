@@ -460,7 +460,8 @@ func (d *schemaDecoder) protoConverter(fd protoreflect.FieldDescriptor, to recor
 	case to == record.Timestamp && fd.Kind() == protoreflect.MessageKind && fd.Message().FullName() == timestampName:
 		return (*schemaDecoder).timestampParts
 	case to == record.Timestamp && whole != nil && d.timeUnit > 0:
-		return timesProto(whole, int64(d.timeUnit), math.MaxInt64/int64(d.timeUnit), "is out of the range of a timestamp")
+		unit := int64(d.timeUnit)
+		return timesProto(whole, unit, math.MaxInt64/unit, "is out of the range of a timestamp")
 	case to.IsDecimal() && whole != nil:
 		return timesProto(whole, record.Pow10[to.Scale()], record.Pow10[to.Precision()-to.Scale()]-1,
 			fmt.Sprintf("does not fit %v", to))
