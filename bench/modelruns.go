@@ -13,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/aggregate"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/perfstat"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -124,7 +125,8 @@ type work struct {
 	route, apply, epoch, perSecond float64
 	chunkRows                      float64 // records of a chunk, on average
 
-	each, weights, rowsOf []float64 // by partition: apply, part of the records, chunkRows
+	each, weights, rowsOf []float64        // by partition: apply, part of the records, chunkRows
+	rates                 perfstat.Summary // of perSecond
 	slices, clean         int
 }
 
@@ -139,6 +141,11 @@ func (r *modelRun) work() work {
 	of = of[:min(len(of), max(w.clean, modelLeast))]
 	w.route = middle(of, func(s moment) float64 { return s.route })
 	w.epoch = middle(of, func(s moment) float64 { return s.epoch })
+	rates := make([]float64, len(of))
+	for i, s := range of {
+		rates[i] = s.perSecond
+	}
+	w.rates = perfstat.Summarize(rates)
 	w.perSecond = middle(of, func(s moment) float64 { return s.perSecond })
 	rows, chunks := make([]float64, r.partitions), make([]float64, r.partitions)
 	var allRows, allChunks float64
@@ -181,7 +188,8 @@ func (r *modelRun) asCase() ModelCase {
 	w := r.work()
 	return ModelCase{
 		Name: r.name, Readers: r.readers, Partitions: r.partitions, Cores: r.cores,
-		Measured: w.perSecond, Slices: w.slices, Clean: w.clean,
+		Measured: w.perSecond, Least: w.rates.Min, Most: w.rates.Max, Low: w.rates.Low, High: w.rates.High,
+		Slices: w.slices, Clean: w.clean,
 	}
 }
 
