@@ -56,8 +56,11 @@ type modelPoint struct {
 const modelTrust = 0.1
 
 // modelNanos is how long is simulated: less for many rings, of which more happens at a time. It is
-// several times as long as a record is in the rings, which is 4 ms for 256 readers and partitions.
-func modelNanos(rings int) float64 { return math.Max(300e6/float64(rings), 16e6) }
+// several times as long as a record is in the rings, which is 4 ms for 256 readers and partitions,
+// and longer for more readers of as many partitions.
+func modelNanos(readers, partitions int) float64 {
+	return math.Max(300e6/float64(readers*partitions), 16e6*math.Max(1, float64(readers)/plan.MaxPartitions))
+}
 
 func (c *modelCmd) Run(std streams) error {
 	from, err := c.calibrated(std)
@@ -150,7 +153,7 @@ func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
 func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err error) {
 	simulate := func(s desim.Shape) (float64, error) {
 		cal := bench.Slots(from.Calibration, s.Readers, s.Partitions)
-		r, err := desim.Run(cal, s, modelNanos(s.Readers*s.Partitions))
+		r, err := desim.Run(cal, s, modelNanos(s.Readers, s.Partitions))
 		return r.PerSecond(), err
 	}
 	for _, k := range from.Cases {
@@ -203,6 +206,7 @@ func (c *modelCmd) bandwidth(from *bench.Calibrated, n int) float64 {
 func (c *modelCmd) assumptions(from *bench.Calibrated) []string {
 	return []string{
 		"every record is routed through a ring: nothing is folded, and keys are even unless the case says otherwise",
+		"E(n) is in comparison with one reader and one partition, whose records need not be dealt to partitions",
 		fmt.Sprintf("a step takes as long as it was measured to on %d cores, on any number", from.Cores),
 		"a record that stays on its core takes longer if the chunks that this core goes through are too many for its " +
 			"caches, by as much as was measured on one core with as many bytes",
