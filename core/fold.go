@@ -48,7 +48,6 @@ const foldPanes = 8
 // come up, or into one table if the plan has no windows.
 type folder struct {
 	kernel
-	reader   plan.ReaderID
 	exchange plan.Exchange
 	// limit bounds the bytes of the tables.
 	limit  int
@@ -86,6 +85,9 @@ type folder struct {
 	// partials is the number of partial states sent in this flush, and blockLines the cache lines
 	// of their blocks.
 	partials, blockLines uint64
+
+	// reader is the router's; it tells its tables from others, see grow.
+	reader plan.ReaderID
 }
 
 type foldTable struct {

@@ -77,8 +77,6 @@ type paneSet struct {
 	changed []*pane
 	// removed are the panes that older epochs show and the newest does not.
 	removed []*pane
-	// opened is the number of panes that have been opened.
-	opened uint64
 	// unused are the panes that no epoch shows; they are kept for reuse.
 	unused []*pane
 	// lagging are the panes whose live table had to catch up after the last epoch.
@@ -180,6 +178,8 @@ type Partition struct {
 
 	counts    partitionCounts
 	published publishedPartition
+	// opened is the number of panes that have been opened; it tells their tables apart.
+	opened uint64
 }
 
 const (

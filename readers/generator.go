@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"time"
 
 	"github.com/velo-engine/velo/internal/batches"
 	"github.com/velo-engine/velo/record"
@@ -53,6 +54,9 @@ const (
 
 	// MaxGeneratorValue is the greatest value of a record; the least is its negative.
 	MaxGeneratorValue = 1 << 20
+
+	// rateWait is the time between records that come together, if there is a rate.
+	rateWait = 10 * time.Millisecond
 )
 
 // GeneratorConfig says what a Generator makes. The same configuration makes the same records.
@@ -62,6 +66,11 @@ type GeneratorConfig struct {
 	Distribution Distribution
 	Skew         float64 // for Zipf
 	Records      uint64  // made by all readers together; 0 is without end
+
+	// Rate is how many records a second all readers together make at most; 0 is as many as the
+	// engine takes. They come together, 100 times a second at most. A reader that was held up makes
+	// them up.
+	Rate uint64
 
 	// Reader is the number of this reader among Readers that share the work; 0 of 0 is the only
 	// one. Each makes records of its own. If Records does not divide evenly, the first readers make
@@ -109,6 +118,12 @@ type Generator struct {
 	turn  uint64 // next group of Sequential
 	alias []aliasSlot
 
+	// began is when the first record was due, if there is a rate, and made how many this reader has
+	// made since; now is the clock.
+	began time.Time
+	made  uint64
+	now   func() time.Time
+
 	split    string // the name of its split, if the engine keeps its state
 	position [generatorPosition]byte
 }
@@ -122,7 +137,7 @@ func NewGenerator(cfg GeneratorConfig) (*Generator, error) {
 		return nil, err
 	}
 	readers := uint64(max(cfg.Readers, 1))
-	g := &Generator{cfg: cfg, left: math.MaxUint64, turn: uint64(cfg.Reader) % cfg.Groups}
+	g := &Generator{cfg: cfg, left: math.MaxUint64, turn: uint64(cfg.Reader) % cfg.Groups, now: time.Now}
 	if cfg.Records > 0 {
 		g.left = cfg.Records / readers
 		if uint64(cfg.Reader) < cfg.Records%readers {
@@ -155,9 +170,30 @@ func random(state uint64) (next, bits64 uint64) {
 // value is the value for some random bits.
 func value(r uint64) int64 { return int64(r&(2*MaxGeneratorValue-1)) - MaxGeneratorValue }
 
-// Poll fills the batch.
+// due is how many records the rate allows now; without a rate it is any number.
+func (g *Generator) due() uint64 {
+	if g.cfg.Rate == 0 {
+		return math.MaxUint64
+	}
+	now := g.now()
+	if g.began.IsZero() {
+		g.began = now
+	}
+	rate := float64(g.cfg.Rate) / float64(max(g.cfg.Readers, 1))
+	due := uint64(now.Sub(g.began).Seconds()*rate) - g.made
+	if due < uint64(rate*rateWait.Seconds()) {
+		return 0 // a few at a time would keep the engine awake
+	}
+	return due
+}
+
+// Poll fills the batch, or leaves it empty if no record is due.
 func (g *Generator) Poll(b *record.Batch) error {
-	n := int(min(uint64(b.Cap()), g.left))
+	n := int(min(uint64(b.Cap()), g.left, g.due()))
+	if n == 0 && g.left > 0 {
+		return nil
+	}
+	g.made += uint64(n)
 	keys, values := b.Column(0).Int64s[:n], b.Column(1).Int64s[:n]
 	state, groups := g.state, g.cfg.Groups
 	var r uint64
@@ -240,7 +276,19 @@ func (g *Generator) ResumeFrom(saved []record.Position) (resumed []string, now [
 }
 
 // Read is Poll.
-func (g *Generator) Read(_ context.Context, b *record.Batch) error { return g.Poll(b) }
+func (g *Generator) Read(ctx context.Context, b *record.Batch) error {
+	for {
+		err := g.Poll(b)
+		if b.Len() > 0 || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(rateWait):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
 
 // Close does nothing.
 func (g *Generator) Close() error { return nil }
@@ -253,6 +301,7 @@ func (g *Generator) String() string {
 // Prepare makes at least n records, in batches of rows rows. A Memory can lend them, so that a
 // measurement does not include the generator.
 func (g *Generator) Prepare(n, rows int) []*record.Batch {
+	g.cfg.Rate = 0 // nobody waits for records that are prepared
 	return batches.Prepare(g.Poll, GeneratorSchema, n, rows)
 }
 

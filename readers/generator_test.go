@@ -1,10 +1,12 @@
 package readers
 
 import (
+	"context"
 	"io"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -119,6 +121,53 @@ func TestGeneratorFaults(t *testing.T) {
 		if _, err := NewGenerator(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected something with %q", err, want)
 		}
+	}
+}
+
+// Goal: a generator with a rate makes what is due and no more, makes up what was held up, ends after its records, and makes the same ones
+// as without a rate. Method: a clock that is set.
+func TestGeneratorRate(t *testing.T) {
+	free, err := NewGenerator(GeneratorConfig{Groups: 10, Records: 1000, Reader: 1, Readers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := NewGenerator(GeneratorConfig{Groups: 10, Records: 1000, Reader: 1, Readers: 2, Rate: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := time.Unix(1000, 0)
+	g.now = func() time.Time { return clock }
+	want, b := record.NewBatch(GeneratorSchema, 500), record.NewBatch(GeneratorSchema, 500)
+	if err := free.Poll(want); err != io.EOF || want.Len() != 500 {
+		t.Fatal(want.Len(), err)
+	}
+	made := 0
+	for _, step := range []struct {
+		wait time.Duration
+		n    int
+	}{{0, 0}, {time.Second, 100}, {0, 0}, {9 * time.Millisecond, 0}, {time.Millisecond, 1}, {3 * time.Second, 300}, {time.Hour, 99}} {
+		clock = clock.Add(step.wait)
+		b.Reset()
+		err := g.Poll(b)
+		if b.Len() != step.n || (err == io.EOF) != (made+step.n == 500) {
+			t.Fatalf("after %d records and %v: %d more, expected %d (%v)", made, step.wait, b.Len(), step.n, err)
+		}
+		for i, key := range b.Column(0).Int64s[:b.Len()] {
+			if key != want.Column(0).Int64s[made+i] {
+				t.Fatalf("record %d has another key", made+i)
+			}
+		}
+		made += step.n
+	}
+	slow, err := NewGenerator(GeneratorConfig{Groups: 1, Rate: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.Reset()
+	if err := slow.Read(ctx, b); err != context.Canceled {
+		t.Errorf("Read of a reader without a record: %v", err)
 	}
 }
 

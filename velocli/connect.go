@@ -80,6 +80,7 @@ func init() {
 			{Name: "groups", Kind: connect.Int},
 			{Name: "distribution", Values: []string{"uniform", "zipf", "sequential"}},
 			{Name: "seed", Kind: connect.Int},
+			{Name: "rate", Kind: connect.Int},
 		},
 		Check: func(r *connect.SourceRequest) error {
 			_, err := openGenerator(r)
@@ -315,7 +316,7 @@ func openGenerator(r *connect.SourceRequest) (*feeder, error) {
 	}
 	cfg := readers.GeneratorConfig{
 		Seed: uint64(o.Int("seed")), Groups: uint64(o.Int("groups")),
-		Records: uint64(o.Int("rows")),
+		Records: uint64(o.Int("rows")), Rate: uint64(o.Int("rate")),
 	}
 	if cfg.Groups == 0 {
 		cfg.Groups = generatedGroups
