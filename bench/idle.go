@@ -174,6 +174,6 @@ func untilVisible(e *engine.Engine, g giver, i int64) (time.Duration, error) {
 		if err != nil {
 			return 0, err
 		}
-		<-time.After(idleLook) // the pump needs a CPU too
+		nap(idleLook) // the pump needs a CPU too
 	}
 }

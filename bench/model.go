@@ -28,6 +28,12 @@ type ModelCase struct {
 	// Measured is the throughput of the engine, the median over the slices of time in which its
 	// threads had their CPUs.
 	Measured float64 `json:"measured_records_per_second"`
+	// Least and Most are over these slices, and Low to High is an interval that has the true median
+	// with a probability of 95 %, if there are six slices or more.
+	Least float64 `json:"measured_least"`
+	Most  float64 `json:"measured_most"`
+	Low   float64 `json:"measured_low"`
+	High  float64 `json:"measured_high"`
 	// Slices is how many slices of time were measured, and Clean in how many of them the threads
 	// had their CPUs. If these are too few, the case is spoiled; see Spoiled.
 	Slices int `json:"slices"`

@@ -34,6 +34,10 @@ func TestCleanSlices(t *testing.T) {
 		if w.route != c.route || w.chunkRows != 25 || k.Spoiled() != c.isSpoiled || k.Clean != c.clean {
 			t.Errorf("%d clean slices of %d: %+v, spoiled %v", c.clean, c.clean+c.spoiled, w, k.Spoiled())
 		}
+		rate, clean := cleanRate(r.slices)
+		if clean != c.clean || c.clean >= modelLeast && math.Abs(rate-8) > 1e-9 || c.clean == 0 && math.Abs(rate-2) > 1e-9 {
+			t.Errorf("%d clean slices of %d: %d, %v a second", c.clean, c.clean+c.spoiled, clean, rate)
+		}
 	}
 	empty := moment{had: 1, apply: []float64{math.NaN()}, rows: []float64{0}, chunks: []float64{0}}
 	w := (&modelRun{partitions: 1, slices: []moment{empty}}).work()

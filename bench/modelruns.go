@@ -13,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/aggregate"
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/perfstat"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -38,7 +39,14 @@ func (r *modelRun) measure(d time.Duration) error {
 	}
 	defer e.Close()
 	Settle(e)
-	end := observe()
+	r.slices = append(r.slices, watchSlices(e, d)...)
+	return e.Shutdown(context.Background())
+}
+
+// watchSlices looks at a running engine slice by slice: for d, and longer if others take the CPUs,
+// until clean slices add up to d, or for modelPatience times d.
+func watchSlices(e *engine.Engine, d time.Duration) (all []moment) {
+	defer observe()()
 	clean := 0
 	before := e.Stats()
 	each := min(d, modelSlice)
@@ -50,13 +58,27 @@ func (r *modelRun) measure(d time.Duration) error {
 		if !(s.perSecond > 0) {
 			continue // nothing was done, or the counters lag
 		}
-		r.slices = append(r.slices, s)
+		all = append(all, s)
 		if s.had >= modelHad {
 			clean++
 		}
 	}
-	end()
-	return e.Shutdown(context.Background())
+	return all
+}
+
+// cleanRate is the mean throughput over the clean slices, or over the least spoiled ones if these
+// are too few, and how many are clean.
+func cleanRate(all []moment) (perSecond float64, clean int) {
+	of := slices.Clone(all)
+	slices.SortStableFunc(of, func(a, b moment) int { return cmp.Compare(b.had, a.had) })
+	for clean < len(of) && of[clean].had >= modelHad {
+		clean++
+	}
+	of = of[:min(len(of), max(clean, modelLeast))]
+	for _, s := range of {
+		perSecond += s.perSecond / float64(len(of))
+	}
+	return perSecond, clean
 }
 
 // momentOf is what happened between two looks.
@@ -103,7 +125,8 @@ type work struct {
 	route, apply, epoch, perSecond float64
 	chunkRows                      float64 // records of a chunk, on average
 
-	each, weights, rowsOf []float64 // by partition: apply, part of the records, chunkRows
+	each, weights, rowsOf []float64        // by partition: apply, part of the records, chunkRows
+	rates                 perfstat.Summary // of perSecond
 	slices, clean         int
 }
 
@@ -118,6 +141,11 @@ func (r *modelRun) work() work {
 	of = of[:min(len(of), max(w.clean, modelLeast))]
 	w.route = middle(of, func(s moment) float64 { return s.route })
 	w.epoch = middle(of, func(s moment) float64 { return s.epoch })
+	rates := make([]float64, len(of))
+	for i, s := range of {
+		rates[i] = s.perSecond
+	}
+	w.rates = perfstat.Summarize(rates)
 	w.perSecond = middle(of, func(s moment) float64 { return s.perSecond })
 	rows, chunks := make([]float64, r.partitions), make([]float64, r.partitions)
 	var allRows, allChunks float64
@@ -160,7 +188,8 @@ func (r *modelRun) asCase() ModelCase {
 	w := r.work()
 	return ModelCase{
 		Name: r.name, Readers: r.readers, Partitions: r.partitions, Cores: r.cores,
-		Measured: w.perSecond, Slices: w.slices, Clean: w.clean,
+		Measured: w.perSecond, Least: w.rates.Min, Most: w.rates.Max, Low: w.rates.Low, High: w.rates.High,
+		Slices: w.slices, Clean: w.clean,
 	}
 }
 
@@ -255,12 +284,6 @@ func (u unevenLoad) start(n, partitions, cores int) (*engine.Engine, error) {
 		cfg.Readers = append(cfg.Readers, m)
 	}
 	return engine.Start(context.Background(), cfg)
-}
-
-// undisturbed is the throughput if the threads had their CPUs all the time. They spin when they
-// have no work, so the CPU time that they lack was taken by others.
-func undisturbed(f Figure, cores int) float64 {
-	return float64(f.Records) / f.CPUTime.Seconds() * float64(cores)
 }
 
 // copyBandwidth is how many bytes cores goroutines read and write in a nanosecond when they copy.

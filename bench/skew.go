@@ -49,8 +49,11 @@ type SkewPoint struct {
 	Readers    int    `json:"readers"`
 	Partitions int    `json:"partitions"`
 	Cores      int    `json:"cores"`
-	// T is the throughput for each second that the engine's threads had their CPUs.
+	// T is the throughput, the mean over the slices of time in which the engine's threads had their
+	// CPUs. Clean is how many of the Slices those are.
 	T       float64 `json:"records_per_second"`
+	Slices  int     `json:"slices"`
+	Clean   int     `json:"clean_slices"`
 	OfFixed float64 `json:"of_fixed,omitempty"` // T / T of the better of none and fixed
 	OfNone  float64 `json:"of_none,omitempty"`  // T / T of none
 	Moves   uint64  `json:"moves"`
@@ -59,8 +62,11 @@ type SkewPoint struct {
 }
 
 const (
-	skewGroups  = 100_000
-	skewRecords = 1 << 20 // of each reader and each place of the hot shard
+	skewGroups = 100_000
+
+	// skewRecords is how many records each reader has for each place of the hot shard. They are 2
+	// MiB: with many more the readers would wait for the memory, and not for the partitions.
+	skewRecords = 1 << 17
 )
 
 // phases lends batches of a set, and of another set when its time is over.
@@ -220,10 +226,11 @@ func runSkew(cfg engine.Config, how string, weight *[plan.Shards]float64, d time
 		ended <- nil
 	}
 	<-time.After(time.Second) // the policy finds its way
-	f, err := Measure(e, d)
+	slices := watchSlices(e, d)
 	cancel()
-	err = errors.Join(err, <-ended)
-	x.T = undisturbed(f, cfg.Cores)
+	err = <-ended
+	x.T, x.Clean = cleanRate(slices)
+	x.Slices = len(slices)
 	r := e.Stats().Rebalance
 	x.Moves, x.Shards, x.Why = r.Moves, r.Shards, r.Why
 	return x, errors.Join(err, e.Shutdown(context.Background()))

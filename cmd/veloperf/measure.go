@@ -332,8 +332,9 @@ func printText[T any](w io.Writer, all []combined[T], p printing[T], m *meter) e
 	fmt.Fprintln(w, affinity.Describe().Line())
 	if p.text == nil && len(all) > 0 {
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-		lead := all[0].figures[figures.Leading(all[0].figures)]
-		fmt.Fprintf(t, "%sleast..most of %s\t%s\t\t\n", p.head, runsOf(lead.N), interval(lead.Confidence))
+		name := figures.Leading(all[0].figures)
+		lead := all[0].figures[name]
+		fmt.Fprintf(t, "%s%s, least..most of %s\t%s\t\t\n", p.head, name, runsOf(lead.N), interval(lead.Confidence))
 		for _, c := range all {
 			f := c.figures[figures.Leading(c.figures)]
 			mark := ""

@@ -40,6 +40,11 @@ type modelPoint struct {
 	Predicted  float64 `json:"predicted_records_per_second"`
 	Measured   float64 `json:"measured_records_per_second,omitempty"`
 	Error      float64 `json:"error,omitempty"` // predicted / measured - 1
+	// These are of the measurements: the least and the most, and an interval of their median.
+	Least float64 `json:"measured_least,omitempty"`
+	Most  float64 `json:"measured_most,omitempty"`
+	Low   float64 `json:"measured_low,omitempty"`
+	High  float64 `json:"measured_high,omitempty"`
 	// Spoiled says that the host left the threads their CPUs too seldom while this was measured.
 	Spoiled    bool    `json:"spoiled,omitempty"`
 	Efficiency float64 `json:"efficiency,omitempty"` // T(N) / (N T(1)), both predicted
@@ -51,8 +56,11 @@ type modelPoint struct {
 const modelTrust = 0.1
 
 // modelNanos is how long is simulated: less for many rings, of which more happens at a time. It is
-// several times as long as a record is in the rings, which is 4 ms for 256 readers and partitions.
-func modelNanos(rings int) float64 { return math.Max(300e6/float64(rings), 16e6) }
+// several times as long as a record is in the rings, which is 4 ms for 256 readers and partitions,
+// and longer for more readers of as many partitions.
+func modelNanos(readers, partitions int) float64 {
+	return math.Max(300e6/float64(readers*partitions), 16e6*math.Max(1, float64(readers)/plan.MaxPartitions))
+}
 
 func (c *modelCmd) Run(std streams) error {
 	from, err := c.calibrated(std)
@@ -145,7 +153,7 @@ func (c *modelCmd) calibrated(std streams) (*bench.Calibrated, error) {
 func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err error) {
 	simulate := func(s desim.Shape) (float64, error) {
 		cal := bench.Slots(from.Calibration, s.Readers, s.Partitions)
-		r, err := desim.Run(cal, s, modelNanos(s.Readers*s.Partitions))
+		r, err := desim.Run(cal, s, modelNanos(s.Readers, s.Partitions))
 		return r.PerSecond(), err
 	}
 	for _, k := range from.Cases {
@@ -159,7 +167,7 @@ func (c *modelCmd) points(from *bench.Calibrated) (points []modelPoint, err erro
 		points = append(points, modelPoint{
 			Kind: "model beside measurement", Profile: from.Profile, Case: k.Name, Readers: k.Readers,
 			Partitions: k.Partitions, Cores: k.Cores, Predicted: t, Measured: k.Measured, Error: t/k.Measured - 1,
-			Spoiled: k.Spoiled(),
+			Least: k.Least, Most: k.Most, Low: k.Low, High: k.High, Spoiled: k.Spoiled(),
 		})
 	}
 	var one float64
@@ -198,6 +206,7 @@ func (c *modelCmd) bandwidth(from *bench.Calibrated, n int) float64 {
 func (c *modelCmd) assumptions(from *bench.Calibrated) []string {
 	return []string{
 		"every record is routed through a ring: nothing is folded, and keys are even unless the case says otherwise",
+		"E(n) is in comparison with one reader and one partition, whose records need not be dealt to partitions",
 		fmt.Sprintf("a step takes as long as it was measured to on %d cores, on any number", from.Cores),
 		"a record that stays on its core takes longer if the chunks that this core goes through are too many for its " +
 			"caches, by as much as was measured on one core with as many bytes",
@@ -226,7 +235,7 @@ func (c *modelCmd) print(std streams, from *bench.Calibrated, points []modelPoin
 	fmt.Fprintf(w, "a batch %.0f ns, a chunk %.0f at its router and %.0f at its partition, an epoch %.0f; memory %.1f "+
 		"GB/s\n", x.Batch, x.RouteChunk, x.ApplyChunk, x.Epoch, from.Bandwidth)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "shape\tmodel, records/s\tmeasured\terror\t\t")
+	fmt.Fprintln(t, "shape\tmodel, records/s\tmeasured\tleast..most\tinterval\terror\t\t")
 	within, of := 0, 0
 	for _, p := range points {
 		if p.Measured == 0 {
@@ -241,8 +250,8 @@ func (c *modelCmd) print(std streams, from *bench.Calibrated, points []modelPoin
 				within++
 			}
 		}
-		fmt.Fprintf(t, "%s\t%.1f M\t%.1f M\t%+.0f %%\t%s\t\n", p.Case, p.Predicted/1e6, p.Measured/1e6,
-			100*p.Error, mark)
+		fmt.Fprintf(t, "%s\t%.1f M\t%.1f M\t%s..%s\t%s..%s\t%+.0f %%\t%s\t\n", p.Case, p.Predicted/1e6,
+			p.Measured/1e6, short(p.Least), short(p.Most), short(p.Low), short(p.High), 100*p.Error, mark)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -37,14 +37,18 @@ func (c *skewCmd) Run(std streams) error {
 	}[c.Exchange]
 	readers, cores := s.Readers, s.Cores
 	return measure(&c.measuring, std, printing[bench.SkewPoint]{
-		head: "load\tassignment\tpartitions\trecords/s\tof the best fixed\tof none\tshards moved\t",
+		head: "load\tassignment\tpartitions\trecords/s\tof the best fixed\tof none\tshards moved\tclean slices\t",
 		cells: func(p bench.SkewPoint) string {
 			ratios := "\t\t"
 			if p.OfFixed > 0 {
 				ratios = fmt.Sprintf("%.3f\t%.3f\t", p.OfFixed, p.OfNone)
 			}
-			return fmt.Sprintf("%s\t%s\t%d\t%.1f M\t%s%d\t", p.Skew, p.Assignment, p.Partitions, p.T/1e6, ratios,
-				p.Shards)
+			moved := "-" // only the policy counts them
+			if p.Assignment == "policy" {
+				moved = fmt.Sprint(p.Shards)
+			}
+			return fmt.Sprintf("%s\t%s\t%d\t%.1f M\t%s%s\t%d of %d\t", p.Skew, p.Assignment, p.Partitions, p.T/1e6,
+				ratios, moved, p.Clean, p.Slices)
 		},
 	}, func(warm bool, each func(bench.SkewPoint)) error {
 		if warm {

@@ -20,8 +20,8 @@ func (idleCmd) Help() string     { return takes("50 s") + asItComes }
 func (snapshotCmd) Help() string { return takes("45 s") + " With --rivals it takes a minute more." }
 func (ingestCmd) Help() string   { return takes("3 minutes") + asItComes }
 func (modelCmd) Help() string {
-	return takes("a minute and a half") + " With --calibration it takes some seconds, most of " +
-		"them for 256 cores and more."
+	return takes("a minute and a half") + " With --calibration it takes some seconds, and half " +
+		"a minute for 1,024 cores."
 }
 
 func (skewCmd) Help() string {

@@ -61,7 +61,7 @@ func Direction(name, unit string) string {
 
 // leading are the figures by which a run is picked to stand for the others, the first that is
 // there.
-var leading = []string{"records_per_second", "value", "seconds", "p50_us", "reader_ns"}
+var leading = []string{"records_per_second", "value", "seconds", "p50_us", "visible_p50_us", "reader_ns"}
 
 // Leading returns the name of the figure that stands for a result; it is empty if there are none.
 func Leading(figures map[string]Figure) string {
