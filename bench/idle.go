@@ -34,7 +34,8 @@ const (
 	// idleSettle is how long the waits of an engine grow until it sleeps as long as it will.
 	idleSettle = time.Second
 
-	// idlePause is the pause before each record, in which the engine goes to sleep again.
+	// idlePause is the pause before each record, in which the engine goes to sleep again. It is longer
+	// than the interval between epochs.
 	idlePause = 150 * time.Millisecond
 
 	// idleLook is the time between two looks whether a record is visible.
@@ -45,8 +46,8 @@ const (
 )
 
 // Idle measures an engine that has nothing to do for d, for each of the sources, and then how long
-// some records take. The engine has one core. Its epochs are short, so that a record waits for the
-// engine and not for the next epoch; they come only if there is something new.
+// some records take. The engine has one core, and the default interval between epochs: each record
+// comes after a longer pause, so that an epoch is due.
 func Idle(d time.Duration, each func(IdlePoint)) error {
 	for _, source := range IdleSources {
 		p, err := idle(source, d)
@@ -111,7 +112,6 @@ func startIdle(source string) (*engine.Engine, giver, error) {
 	}
 	e, err := engine.Start(context.Background(), engine.Config{
 		Plan: Workload{}.Plan(), Readers: []record.Reader{g.reader}, Partitions: 1, Cores: 1,
-		EpochInterval: batchingInterval, EpochShare: 1,
 	})
 	return e, g, err
 }

@@ -51,11 +51,12 @@ func newInterval(every time.Duration, share float64) *interval {
 }
 
 // tick raises an epoch if one is due and there is something new, or if windows may close because
-// time goes by (by the clock, or because a reader becomes idle).
+// time goes by (by the clock, or because a reader becomes idle). If there is nothing new, the epoch
+// stays due, so that the first record after a pause is seen at once.
 func (e *Engine) tick(now core.Nanos) {
 	i := e.interval
 	due := i.due.Load()
-	if int64(now) < due {
+	if int64(now) < due || !e.needsEpoch() {
 		return
 	}
 	if later := i.raised.Load() + int64(e.foreseen()); later > int64(now) {
@@ -71,12 +72,10 @@ func (e *Engine) tick(now core.Nanos) {
 	i.raised.Store(int64(now))
 	i.current.Store(int64(next))
 	e.expect(now + core.Nanos(next))
-	if e.needsEpoch() {
-		i.seen.Store(e.news())
-		e.cuts.Want()
-		if e.rebalancing != nil {
-			e.rebalancing.due.wake()
-		}
+	i.seen.Store(e.news())
+	e.cuts.Want()
+	if e.rebalancing != nil {
+		e.rebalancing.due.wake()
 	}
 }
 
