@@ -34,8 +34,8 @@ const (
 	// idleSettle is how long the waits of an engine grow until it sleeps as long as it will.
 	idleSettle = time.Second
 
-	// idlePause is the pause before each record, in which the engine goes to sleep again. It is longer
-	// than the interval between epochs.
+	// idlePause is the pause before each record, in which the engine goes to sleep again. It is
+	// longer than the interval between epochs.
 	idlePause = 150 * time.Millisecond
 
 	// idleLook is the time between two looks whether a record is visible.

@@ -24,7 +24,8 @@ import (
 	"github.com/velo-engine/velo/result"
 )
 
-// counted is a reader whose record number n has the value n, spread over some groups: what it has given is known from how many they are.
+// counted is a reader whose record number n has the value n, spread over some groups: what it has
+// given is known from how many they are.
 type counted struct {
 	reader, groups int64
 	next           int64
@@ -71,7 +72,8 @@ func (c *counted) Poll(b *record.Batch) error {
 func (c *counted) Read(_ context.Context, b *record.Batch) error { return c.Poll(b) }
 func (c *counted) Close() error                                  { return nil }
 
-// prefixOracle looks whether a snapshot has, of each reader, exactly the records up to its position.
+// prefixOracle looks whether a snapshot has, of each reader, exactly the records up to its
+// position.
 type prefixOracle struct {
 	reader, n, sum, max result.Column[int64]
 }
@@ -121,9 +123,10 @@ func sumTo(n int64) int64 {
 	return (n + 1) / 2 * n
 }
 
-// Goal: every snapshot holds exactly what each reader had routed at its mark, and epochs never go back for a goroutine. Method: readers whose
-// records can be counted, at speeds of 1 to 100, in every shape and exchange; several goroutines take snapshots by epochs of 50 us and by Sync, and hold
-// some of them.
+// Goal: every snapshot holds exactly what each reader had routed at its mark, and epochs never go
+// back for a goroutine. Method: readers whose records can be counted, at speeds of 1 to 100, in
+// every shape and exchange; several goroutines take snapshots by epochs of 50 us and by Sync, and
+// hold some of them.
 func TestPrefix(t *testing.T) {
 	perShape := int(testgen.Seeds(12))
 	if n, err := strconv.Atoi(os.Getenv("VELO_SNAPSHOTS")); err == nil {
@@ -260,7 +263,8 @@ func (r *transfers) Poll(b *record.Batch) error {
 func (r *transfers) Read(_ context.Context, b *record.Batch) error { return r.Poll(b) }
 func (r *transfers) Close() error                                  { return nil }
 
-// Goal: no snapshot sees half of a batch. Method: a bank whose transfers never change the total, with groups over several partitions.
+// Goal: no snapshot sees half of a batch. Method: a bank whose transfers never change the total,
+// with groups over several partitions.
 func TestBank(t *testing.T) {
 	schema, err := record.NewSchema("bank", record.Field{Name: "account", Type: record.Int64},
 		record.Field{Name: "amount", Type: record.Int64})
@@ -306,8 +310,8 @@ func TestBank(t *testing.T) {
 	}
 }
 
-// Goal: snapshots that nobody closes cost memory up to the limit, then no epoch is raised and that is counted; the engine goes on, and epochs
-// come again when one is closed.
+// Goal: snapshots that nobody closes cost memory up to the limit, then no epoch is raised and that
+// is counted; the engine goes on, and epochs come again when one is closed.
 func TestHeldSnapshots(t *testing.T) {
 	var stop atomic.Bool
 	p := countedPlan(t)
@@ -363,7 +367,8 @@ func TestHeldSnapshots(t *testing.T) {
 	}
 }
 
-// Goal: shards move under load and nobody sees it. Method: the prefix oracle while every shard goes round the partitions, in every exchange.
+// Goal: shards move under load and nobody sees it. Method: the prefix oracle while every shard goes
+// round the partitions, in every exchange.
 func TestMoveShard(t *testing.T) {
 	p := countedPlan(t)
 	oracle := newPrefixOracle(t, p)
@@ -473,8 +478,9 @@ func TestSnapshotAllocations(t *testing.T) {
 	}
 }
 
-// Goal: a row that is used after Close of its snapshot does not end the process. Method: a window whose groups lie outside of Go's heap
-// goes while a row of it is kept; with invariants also a table that has merely been written to since.
+// Goal: a row that is used after Close of its snapshot does not end the process. Method: a window
+// whose groups lie outside of Go's heap goes while a row of it is kept; with invariants also a
+// table that has merely been written to since.
 func TestRowAfterClose(t *testing.T) {
 	type event struct {
 		Key int64
@@ -521,7 +527,8 @@ func TestRowAfterClose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// open at the same time; of those that close the partition keeps some tables for later windows
+		// open at the same time; of those that close the partition keeps some tables for later
+		// windows
 		for at := range int64(10) {
 			send(10_000, at)
 		}
@@ -557,4 +564,33 @@ func TestRowAfterClose(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Goal: an epoch that is due while there is nothing new stays due, and the first record is seen by
+// it. Method: the interval is an hour, and the test says how late it is, once before the record and
+// once after it.
+func TestDueWhileIdle(t *testing.T) {
+	f, p := hitFeed(t, readers.FeedConfig{})
+	e := start(t, engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1, NoPin: true, EpochInterval: time.Hour})
+	const late = 90 * time.Minute
+	if due := engine.TickAt(e, late); due != time.Hour {
+		t.Fatalf("the next epoch is due after %v, expected %v", due, time.Hour)
+	}
+	lane, err := f.Lane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = lane.Send(t.Context(), hit{Key: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a record", func() bool { return e.Stats().Counters().In == 1 })
+	if due := engine.TickAt(e, late); due != late+time.Hour {
+		t.Errorf("the next epoch is due after %v, expected an hour after the last", due)
+	}
+	eventually(t, "a snapshot with the record", func() bool {
+		s := e.Snapshot()
+		defer s.Close()
+		return s.Records() == 1
+	})
 }

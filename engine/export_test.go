@@ -4,7 +4,9 @@ import (
 	"context"
 	"maps"
 	"math/rand/v2"
+	"time"
 
+	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/result"
 	"github.com/velo-engine/velo/state"
@@ -69,3 +71,10 @@ func CPUUse() map[int]int {
 
 // Fingerprint is what the groups of a plan depend on, in words.
 func Fingerprint(p *plan.Plan) []string { return fingerprint(p) }
+
+// TickAt has an engine look whether an epoch is due that long after its start. It returns when the
+// next one is due.
+func TickAt(e *Engine, after time.Duration) (due time.Duration) {
+	e.tick(core.Nanos(after))
+	return time.Duration(e.interval.due.Load())
+}

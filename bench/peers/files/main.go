@@ -1,9 +1,9 @@
 // Command files runs the same SQL over the same files with velo and with DuckDB, on one core and on
 // two. The files are in the one billion row format, in CSV with quotes, in JSON lines, and as
 // people have them: CSV of ten columns of which three are read, that packed with gzip, that as
-// Parquet (once with a query that reads all columns), a web log with fields within fields, and CSV of
-// values of which different ones are counted, medians are taken, and a million groups are made. They
-// are made first and are in the page cache. Every result is compared with velo's.
+// Parquet (once with a query that reads all columns), a web log with fields within fields, and CSV
+// of values of which different ones are counted, medians are taken, and a million groups are made.
+// They are made first and are in the page cache. Every result is compared with velo's.
 //
 //	go run ./files --rows 10000000 --json figures.jsonl
 //
