@@ -160,9 +160,9 @@ type Config struct {
 	// the records of new groups are dropped and counted.
 	StatePolicy plan.StatePolicy
 
-	// EpochInterval is how often a new snapshot becomes visible while records come. The first record
-	// after a pause as long as that becomes visible at once. 0 means DefaultEpochInterval. Less than
-	// 0 means only when Sync is called.
+	// EpochInterval is how often a new snapshot becomes visible while records come. The first
+	// record after a pause as long as that becomes visible at once. 0 means DefaultEpochInterval.
+	// Less than 0 means only when Sync is called.
 	EpochInterval time.Duration
 
 	// EpochShare is the part of a core's time that may be spent on making snapshots visible. If
