@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/engine"
+	"github.com/velo-engine/velo/internal/cputime"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
 )
@@ -125,12 +126,12 @@ func idle(source string, d time.Duration) (IdlePoint, error) {
 	defer e.Close()
 	<-time.After(idleSettle)
 	end := observe()
-	before, process, began := e.Stats(), processCPU(), time.Now()
+	before, process, began := e.Stats(), cputime.Process(), time.Now()
 	<-time.After(d)
 	after := e.Stats()
 	took := time.Since(began)
 	x.Engine = float64(after.CPUTime()-before.CPUTime()) / float64(took)
-	x.Process = float64(processCPU()-process) / float64(took)
+	x.Process = float64(cputime.Process()-process) / float64(took)
 	x.Wakeups = float64(parks(after)-parks(before)) / took.Seconds()
 	var latencies []time.Duration
 	for i := range idleRecords {
