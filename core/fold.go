@@ -254,7 +254,7 @@ func (r *Router) lookAtFold() {
 	if !f.on {
 		return
 	}
-	if f.used() > f.limit {
+	if f.used() > f.limit && f.groups() > 0 { // a batch may have been set aside as a whole
 		r.phase = flushing
 	}
 	if f.exchange == plan.ExchangeAuto && f.groups() >= f.nextEstimate {
