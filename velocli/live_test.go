@@ -276,3 +276,18 @@ func TestMemory(t *testing.T) {
 		t.Errorf("more groups than there is memory for: status %d, %s", status, errs)
 	}
 }
+
+// Goal: a live view of an engine that moves shards says so.
+func TestRebalanceLive(t *testing.T) {
+	path := t.TempDir() + "/job.sql"
+	err := os.WriteFile(path, []byte(`CREATE SOURCE g (key bigint NOT NULL, value bigint NOT NULL) WITH (
+		connector = 'generator', rows = '100000', groups = '100');
+		SELECT key, count(*) AS n FROM g GROUP BY key`), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, errs, status := screen(t, 120, 20, false, "run", "--live", "--rebalance", path)
+	if status != 0 || !strings.Contains(seen, "shards moved 0") {
+		t.Errorf("status %d\n%s\n%s", status, seen, errs)
+	}
+}
