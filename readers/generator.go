@@ -55,6 +55,9 @@ const (
 	// MaxGeneratorValue is the greatest value of a record; the least is its negative.
 	MaxGeneratorValue = 1 << 20
 
+	// MaxGeneratorRate is the greatest Rate.
+	MaxGeneratorRate = 1 << 32
+
 	// rateWait is the time between records that come together, if there is a rate.
 	rateWait = 10 * time.Millisecond
 )
@@ -101,6 +104,9 @@ func (c *GeneratorConfig) Validate() error {
 		}
 	default:
 		fault("%v is not a distribution", c.Distribution)
+	}
+	if c.Rate > MaxGeneratorRate {
+		fault("%d records a second, expected at most %d, or 0 for as many as are taken", c.Rate, uint64(MaxGeneratorRate))
 	}
 	if c.Reader < 0 || c.Readers < 0 || c.Reader >= max(c.Readers, 1) {
 		fault("reader %d of %d", c.Reader, c.Readers)

@@ -115,7 +115,8 @@ func TestGeneratorStreamsDiffer(t *testing.T) {
 // Goal: every fault of a configuration is named.
 func TestGeneratorFaults(t *testing.T) {
 	for want, cfg := range map[string]GeneratorConfig{
-		"0 groups, expected 1": {}, "skew of 1": {Groups: 1, Skew: 1}, "skew of 0": {Groups: 1, Distribution: Zipf},
+		"4294967297 records a second": {Groups: 1, Rate: MaxGeneratorRate + 1},
+		"0 groups, expected 1":        {}, "skew of 1": {Groups: 1, Skew: 1}, "skew of 0": {Groups: 1, Distribution: Zipf},
 		"67108865 groups": {Groups: MaxZipfGroups + 1, Distribution: Zipf, Skew: 1}, "reader 2 of 2": {Groups: 1, Reader: 2, Readers: 2}, "Distribution(9)": {Groups: 1, Distribution: 9},
 	} {
 		if _, err := NewGenerator(cfg); err == nil || !strings.Contains(err.Error(), want) {

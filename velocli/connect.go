@@ -328,7 +328,11 @@ func openGenerator(r *connect.SourceRequest) (*feeder, error) {
 		cfg.Distribution = readers.Sequential
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, o.Errorf("groups", "%v", err)
+		option := "groups"
+		if cfg.Rate > readers.MaxGeneratorRate {
+			option = "rate"
+		}
+		return nil, o.Errorf(option, "%v", err)
 	}
 	return &feeder{
 		name: r.Name, files: &files{name: r.Name, remove: func() {}}, endless: cfg.Records == 0,

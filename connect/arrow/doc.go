@@ -5,7 +5,8 @@
 // Types are those of velo's one by one: bool, int64, float64, utf8, timestamp[ns, UTC] and
 // decimal128(p, s). Batches are record batches, not packed.
 //
-// Streams are read, too, wherever the name of a file may stand, and from standard input: see Source.
+// Streams are read, too, wherever the name of a file may stand, and from standard input: see
+// Source.
 //
 // # What is not here
 //

@@ -511,8 +511,8 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 	return p.cursor.next > began || len(r.offsets) > 0 || len(b.Rejects()) > 0, nil
 }
 
-// knows says whether the value at the cursor, which has a schema, can be parsed now. It waits for its
-// schema, and whoever fetches that wakes the reader. The error ends the source.
+// knows says whether the value at the cursor, which has a schema, can be parsed now. It waits for
+// its schema, and whoever fetches that wakes the reader. The error ends the source.
 func (r *Reader) knows(p *partition) (bool, error) {
 	value, _ := p.cursor.bytes(p.cursor.rec.value)
 	known, err := r.coded.ready(value)

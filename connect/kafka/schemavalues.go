@@ -9,15 +9,17 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// schemaDecoder parses values in Avro and Protobuf, whose schemas a registry has. It does what readers.Messages does for other formats: values
-// are added, copied one after the other, and then parsed together. It belongs to one goroutine.
+// schemaDecoder parses values in Avro and Protobuf, whose schemas a registry has. It does what
+// readers.Messages does for other formats: values are added, copied one after the other, and then
+// parsed together. It belongs to one goroutine.
 type schemaDecoder struct {
 	registry *registry
 	schema   *record.Schema // of the columns that come out of values
 	timeUnit time.Duration  // of whole numbers that are times and have no logical type; 0 if not set
 	read     []bool         // which columns are read; nil if all are
 
-	// plans has a plan for each schema that this reader has seen; last is the plan of the last value.
+	// plans has a plan for each schema that this reader has seen; last is the plan of the last
+	// value.
 	plans  map[uint32]*schemaPlan
 	lastID uint32
 	last   *schemaPlan
@@ -88,7 +90,8 @@ func (d *schemaDecoder) ready(value []byte) (bool, error) {
 	return true, nil
 }
 
-// compile makes the plan of a schema. The messages of a schema of Protobuf get theirs when they come.
+// compile makes the plan of a schema. The messages of a schema of Protobuf get theirs when they
+// come.
 func (p *schemaPlan) compile(d *schemaDecoder, t *writtenSchema) {
 	switch {
 	case t.proto != nil:

@@ -27,7 +27,8 @@ type Reader struct {
 	unpack  unpacker
 	empty   empty
 
-	// in is the open file, which has the row group at hand. at is its number; -1 if no file is open.
+	// in is the open file, which has the row group at hand. at is its number; -1 if no file is
+	// open.
 	in *os.File
 	at int
 	// unit is the row group at hand. row is how many of its rows have been read, rows how many it
