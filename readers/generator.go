@@ -106,7 +106,8 @@ func (c *GeneratorConfig) Validate() error {
 		fault("%v is not a distribution", c.Distribution)
 	}
 	if c.Rate > MaxGeneratorRate {
-		fault("%d records a second, expected at most %d, or 0 for as many as are taken", c.Rate, uint64(MaxGeneratorRate))
+		fault("%d records a second, expected at most %d, or 0 for as many as are taken", c.Rate,
+			uint64(MaxGeneratorRate))
 	}
 	if c.Reader < 0 || c.Readers < 0 || c.Reader >= max(c.Readers, 1) {
 		fault("reader %d of %d", c.Reader, c.Readers)

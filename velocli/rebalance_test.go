@@ -60,7 +60,8 @@ func TestRebalancedLines(t *testing.T) {
 	r.Last = []engine.ShardMove{{To: 9}, last}
 	got := strings.Join(rebalanced(r), "\n")
 	for _, want := range []string{
-		"shards moved 7  5 KiB  now: partition 0 is the bottleneck", "last 2 shards (2 KiB) from partition 0 to 3", "busy",
+		"shards moved 7  5 KiB  now: partition 0 is the bottleneck", "last 2 shards (2 KiB) from partition 0 to 3",
+		"busy",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
