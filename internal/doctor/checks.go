@@ -30,7 +30,8 @@ var checks = []func(*examination){
 	(*examination).governor, (*examination).turbo, (*examination).idleStates, (*examination).clock,
 	(*examination).smt, (*examination).kinds, (*examination).oneCPU, (*examination).isolation,
 	(*examination).offline,
-	(*examination).memory, (*examination).swap, (*examination).hugePages, (*examination).numaBalancing,
+	(*examination).memory, (*examination).reporting, (*examination).swap,
+	(*examination).hugePages, (*examination).numaBalancing,
 	(*examination).mapCount, (*examination).perf, (*examination).mitigations,
 }
 
@@ -344,6 +345,17 @@ func (e *examination) memory() {
 		"workloads with many groups: they are refused at half of that, and the kernel kills what takes more",
 		"systemctl set-property --runtime UNIT MemoryMax=infinity   # docker: --memory 0; or --memory SIZE for "+
 			"fewer groups")
+}
+
+func (e *examination) reporting() {
+	if len(e.m.Reporting) == 0 {
+		return
+	}
+	e.add("free-page-reporting", LevelSpoils, "the kernel gives free memory back to the host ("+
+		strings.Join(e.m.Reporting, ", ")+")",
+		"first passes, many groups and restores: the first touch of a page may wait for the host, seconds for each GB",
+		fmt.Sprintf("echo %s | sudo tee /sys/bus/virtio/drivers/virtio_balloon/unbind   # until the next boot",
+			e.m.Reporting[0]))
 }
 
 func (e *examination) swap() {

@@ -84,11 +84,12 @@ func TestExamine(t *testing.T) {
 				LevelSpoils, "256 MiB (/sys/fs/cgroup/kubepods.slice/pod1.slice/memory.max)",
 				"MemoryMax",
 			},
-			"numa-balancing": {LevelSpoils, "moves pages", "numa_balancing=0"},
-			"max-map-count":  {LevelSpoils, "8192", "vm.max_map_count="},
-			"isolation":      {LevelNote, "CPUs 6 are isolated", "taskset -c 6"},
-			"offline":        {LevelNote, "8-9", "cpu8/online"},
-			"perf":           {LevelNote, "is 2", "perf_event_paranoid=1"},
+			"free-page-reporting": {LevelSpoils, "(virtio1)", "echo virtio1"},
+			"numa-balancing":      {LevelSpoils, "moves pages", "numa_balancing=0"},
+			"max-map-count":       {LevelSpoils, "8192", "vm.max_map_count="},
+			"isolation":           {LevelNote, "CPUs 6 are isolated", "taskset -c 6"},
+			"offline":             {LevelNote, "8-9", "cpu8/online"},
+			"perf":                {LevelNote, "is 2", "perf_event_paranoid=1"},
 		},
 	} {
 		r := examine(t, name)

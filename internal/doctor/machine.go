@@ -50,6 +50,8 @@ type Machine struct {
 	StealSinceBoot float64           `json:"steal_since_boot"` // share of the usable CPUs' time
 	// KernelThreads is the share of a CPU that kernel threads took during the sample.
 	KernelThreads map[string]float64 `json:"kernel_threads"`
+	// Reporting are the virtio devices that give free memory back to the host.
+	Reporting []string `json:"free_page_reporting"`
 }
 
 // Excluded are CPUs that the process may not use.
@@ -78,6 +80,7 @@ func readMachine(root fs.FS, usable []int) Machine {
 			clockDir+"/available_clocksource"),
 		NUMABalancing: number(root, "proc/sys/kernel/numa_balancing") > 0,
 		Mitigations:   mitigations(root),
+		Reporting:     reporting(root),
 	}
 	m.Topology, _ = affinity.ReadTopology(root, usable)
 	if m.Topology.Source != "" {
@@ -346,4 +349,23 @@ func or(s, other string) string {
 		return other
 	}
 	return s
+}
+
+// reporting are the balloons of a virtual machine through which the kernel gives free memory back.
+func reporting(root fs.FS) (balloons []string) {
+	const dir = "sys/bus/virtio/devices"
+	const balloon, reports = "0x0005", 5 // the virtio specification, 5.5
+	entries, err := fs.ReadDir(root, dir)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		// a digit for each bit, the lowest first
+		features := line(root, path.Join(dir, e.Name(), "features"))
+		if line(root, path.Join(dir, e.Name(), "device")) == balloon && len(features) > reports &&
+			features[reports] == '1' {
+			balloons = append(balloons, e.Name())
+		}
+	}
+	return balloons
 }
