@@ -267,8 +267,9 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 			return 0, e.over() // it ends, and everything with it
 		}
 	}
+	read := e.columnsRead()
 	for _, j := range all {
-		if err := e.send(context.Background(), j.in.runner, func() { j.in.runner.install(j, last) }); err != nil {
+		if err := e.send(context.Background(), j.in.runner, func() { j.in.runner.install(j, last, read) }); err != nil {
 			// The runner had readers only, and they have all ended: nobody steps them.
 			j.router.End(last)
 		}
@@ -299,13 +300,17 @@ func disclaimWriter(b *branch) {
 	}
 }
 
-// install gives a reader its router for a plan that is added. It is called by the runner, between
-// two turns.
-func (r *runner) install(j joining, last uint64) {
+// install gives a reader its router for a plan that is added, and has the reader bring the columns
+// that are read now. The router takes no batch before the next epoch, so each batch that it takes
+// has them. It is called by the runner, between two turns.
+func (r *runner) install(j joining, last uint64, read []bool) {
 	i := slices.IndexFunc(r.agents, func(s stepper) bool { return s.inlet == j.in })
 	if i < 0 || r.agents[i].done {
 		j.router.End(last) // the reader has ended
 		return
+	}
+	if s, ok := j.in.source.(*pollSource); ok {
+		s.widen(read)
 	}
 	fan, ok := j.in.agent.(*core.Fan)
 	if !ok {

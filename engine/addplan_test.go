@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -385,8 +386,75 @@ func TestAddPlanColumns(t *testing.T) {
 	}
 }
 
+// Goal: a feed brings only what the plans read, and a plan that is added while goroutines send has
+// the columns that no plan has read before, in every record that it takes: as many records as the
+// sum of a column that is 1 in all of them.
+func TestAddPlanWidens(t *testing.T) {
+	type event struct {
+		Key, One int64
+		Note     string
+	}
+	for _, partitions := range []int{1, 3} {
+		feed, err := readers.NewFeed[event](nil, readers.FeedConfig{LaneSlots: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		compile := func(text string) *plan.Plan {
+			p, err := query.Compile(text, feed.Schema())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p
+		}
+		e := start(t, engine.Config{
+			Plan: compile(`SELECT key, count(*) AS n FROM feed GROUP BY key`), Readers: []record.Reader{feed},
+			Partitions: partitions, NoPin: true, StateBytes: 16 << 20,
+		})
+		var end atomic.Bool
+		var senders sync.WaitGroup
+		for range 3 {
+			senders.Go(func() {
+				lane, err := feed.Lane()
+				for i := int64(0); err == nil && !end.Load(); i++ {
+					err = lane.Send(t.Context(), event{i % 100, 1, "twelve bytes"})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for _, text := range []string{
+			`SELECT count(*) AS n, sum(one) AS s FROM feed`,
+			`SELECT count(*) AS n, sum(length(note)) / 12 AS s FROM feed`,
+		} {
+			p := compile(text)
+			if _, err := e.AddPlan(t.Context(), engine.PlanConfig{Plan: p}); err != nil {
+				t.Fatal(err)
+			}
+			for n := int64(0); n < 1000; {
+				if err := e.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				s := e.Snapshot()
+				for b := range s.Of(p).Batches(1) {
+					n = b.Column(0).Int64s[0]
+					if ones := b.Column(1).Int64s[0]; ones != n {
+						t.Fatalf("%s: %d records, %d of them with the column", text, n, ones)
+					}
+				}
+				s.Close()
+			}
+		}
+		end.Store(true)
+		senders.Wait()
+		if err := e.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Goal: a reader that is added after a plan brings what that plan reads. Method: at first a feed,
-// which brings everything; then a plan that reads more; then a reader that asks what is read.
+// which brings what is read; then a plan that reads more; then a reader that asks what is read.
 func TestAddReaderAfterPlan(t *testing.T) {
 	feed, compile := ticks(t)
 	e := start(t, engine.Config{

@@ -465,3 +465,24 @@ func benchmarkTexts[T any](b *testing.B, vs []T) {
 		})
 	}
 }
+
+// A wideHit has texts that a plan over its path and status does not read.
+type wideHit struct {
+	Path, Status                 string
+	Value                        int64
+	Host, Agent, Referer, Region string
+	Account, Session             string
+}
+
+// BenchmarkUnread is what a record costs with and without texts that no plan reads.
+func BenchmarkUnread(b *testing.B) {
+	var narrow [256]namedHit
+	var wide [256]wideHit
+	for i := range narrow {
+		text := fmt.Sprint("a text of a request ", i)
+		narrow[i] = namedHit{"/api/v1/orders", []string{"200", "404"}[i%2], int64(i)}
+		wide[i] = wideHit{narrow[i].Path, narrow[i].Status, int64(i), text, text, text, text, text, text}
+	}
+	b.Run("without", func(b *testing.B) { benchmarkTexts(b, narrow[:]) })
+	b.Run("with", func(b *testing.B) { benchmarkTexts(b, wide[:]) })
+}

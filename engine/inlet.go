@@ -169,7 +169,10 @@ func (e *Engine) newSource(id int, reader record.Reader, b *bell) (a sourceAgent
 	}
 	if p, ok := reader.(record.Projector); ok && !e.wantsAll() {
 		read := e.columnsRead()
-		e.inlets.tell(read)
+		s.widener, _ = reader.(record.Widener)
+		if s.widener == nil {
+			e.inlets.tell(read)
+		}
 		p.Columns(read)
 	}
 	if e.cfg.OnReject != nil {
@@ -252,8 +255,8 @@ type inlets struct {
 
 	plans int // the number of plans that the engine ever had
 
-	// told are the columns that every reader brings which was told to bring some columns only; nil
-	// if none was.
+	// told are the columns that every reader brings which was told to bring some columns only and
+	// cannot bring more; nil if there is none.
 	told []bool
 }
 

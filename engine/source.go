@@ -72,7 +72,9 @@ type source struct {
 	name   string
 	reader record.Reader
 	bell   *bell // the bell of the runner that steps the source
-	wake   core.Nanos
+	// widener is the reader if it was told which columns to bring and can bring more, or nil.
+	widener record.Widener
+	wake    core.Nanos
 
 	rejectIn  *ring.Producer[record.Reject] // nil if the configuration has no OnReject
 	rejectOut *ring.Consumer[record.Reject]
@@ -323,6 +325,21 @@ func (s *pollSource) Drained(epoch uint64) bool {
 		s.ended = true
 	}
 	return done // a reader that has failed is done when Drained is asked again
+}
+
+// widen has the reader bring these columns from the next poll on.
+func (s *pollSource) widen(read []bool) {
+	if s.widener == nil || s.ended {
+		return
+	}
+	err := contain("Widen", func() error {
+		s.widener.Widen(read)
+		return nil
+	}, s.exit)
+	if err != nil {
+		s.fail(err)
+		s.ended = true
+	}
 }
 
 // wantsFence says whether the next poll, if it has nothing, is worth a fence before it.

@@ -104,7 +104,7 @@ const (
 type Feed[T any] struct {
 	cfg     FeedConfig
 	schema  *record.Schema
-	encoder *record.Encoder[T]
+	encoder *record.Encoder[T] // of all columns
 
 	// lanes has the lanes in use, and nil for each free place. A goroutine that joins puts its lane
 	// there with a CAS from nil. Poll takes the lane out once it is closed and empty.
@@ -134,8 +134,11 @@ type Feed[T any] struct {
 	// records, so they need cache lines of their own.
 	_ [linePad]byte
 
-	// The following fields are used by Poll and Drained only.
+	// The following fields are used by Columns, Widen, Poll and Drained only.
 
+	// reads fills the columns that are read, and projection lends the others.
+	reads *record.Encoder[T]
+	projection
 	// turn is the index of the lane that the current round has come to.
 	turn int
 	// epoch is the last epoch that Drained was called for.
@@ -191,7 +194,7 @@ func NewFeed[T any](schema *record.Schema, cfg FeedConfig) (*Feed[T], error) {
 		return nil, err
 	}
 	return &Feed[T]{
-		cfg: cfg, schema: schema, encoder: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes),
+		cfg: cfg, schema: schema, encoder: encoder, reads: encoder, lanes: make([]atomic.Pointer[Lane[T]], cfg.Lanes),
 		shut:  make(chan struct{}),
 		order: fence.Prepare(), laneMarks: make([]laneMark[T], cfg.Lanes),
 	}, nil
@@ -231,6 +234,16 @@ func (f *Feed[T]) stop(state uint32) {
 // Notify takes the function that wakes the engine.
 func (f *Feed[T]) Notify(wake func()) { f.notify.Store(&wake) }
 
+// Columns has Poll leave out the columns that nobody reads: see record.Projector. What is wrong in
+// such a column sets no record aside.
+func (f *Feed[T]) Columns(read []bool) {
+	f.reads = f.encoder.Only(read)
+	f.project(read)
+}
+
+// Widen is Columns while records are polled: see record.Widener.
+func (f *Feed[T]) Widen(read []bool) { f.Columns(read) }
+
 func (f *Feed[T]) wake() {
 	if ring := f.notify.Load(); ring != nil {
 		(*ring)()
@@ -246,6 +259,14 @@ func (f *Feed[T]) Read(_ context.Context, b *record.Batch) error { return f.Poll
 // matter which lanes they came by and how long nobody polled. A record that does not fit the
 // schema, such as a time before 1678, is rejected.
 func (f *Feed[T]) Poll(b *record.Batch) error {
+	err := f.poll(b)
+	if b.Len() > 0 {
+		f.lend(b)
+	}
+	return err
+}
+
+func (f *Feed[T]) poll(b *record.Batch) error {
 	ending := f.state.Load() != feedOpen
 	if ending {
 		// A sender that announces a Send from now on sees the end. A Send that was announced before
@@ -253,7 +274,7 @@ func (f *Feed[T]) Poll(b *record.Batch) error {
 		f.order.All()
 	}
 	for {
-		if !f.counters.give(b, f.encoder) || !f.give(b) {
+		if !f.counters.give(b, f.reads) || !f.give(b) {
 			b.SetHold(record.HoldRound) // the batch is full
 			return nil
 		}
@@ -336,7 +357,7 @@ func (f *Feed[T]) take(b *record.Batch, l *Lane[T]) bool {
 		if len(records) == 0 {
 			return true
 		}
-		n, err := f.encoder.AppendAll(b, records)
+		n, err := f.reads.AppendAll(b, records)
 		full := n < len(records)
 		if err != nil && b.Reject(record.Reject{Offset: -1, Reason: err}) {
 			n++

@@ -123,6 +123,17 @@ type Projector interface {
 	Columns(read []bool)
 }
 
+// A Widener is a Projector that can bring more columns later, because it still has them. A plan
+// that is added while the engine runs may read columns that no plan has read before. The engine
+// calls Widen between two Polls, with what Columns would be called with now. Each batch of a later
+// Poll has those columns. Plans that are added are refused if they read what a Projector that is no
+// Widener was told not to bring.
+type Widener interface {
+	Poller
+	Projector
+	Widen(read []bool)
+}
+
 // A Liner is a Reader that knows the line of an offset. A reader that would have to count lines all
 // the time leaves Reject.Line at 0 and counts when asked. The engine asks only for rejected
 // records, on an ordinary goroutine, which may run at the same time as Read or Poll, but not after

@@ -19,6 +19,27 @@ type Encoder[T any] struct {
 	nulls  []int      // nullable columns that T has no field for
 }
 
+// Only returns an encoder that fills some columns, those whose entry of read is true. Append and
+// AppendAll leave the other columns as they are and do not look at their fields: the caller lends
+// them to the batch. See Projector.
+func (e *Encoder[T]) Only(read []bool) *Encoder[T] {
+	only := func(ops []encodeOp) (kept []encodeOp) {
+		for _, op := range ops {
+			if read[op.column] {
+				kept = append(kept, op)
+			}
+		}
+		return kept
+	}
+	some := &Encoder[T]{schema: e.schema, ops: only(e.ops), checks: only(e.checks), texts: only(e.texts)}
+	for _, column := range e.nulls {
+		if read[column] {
+			some.nulls = append(some.nulls, column)
+		}
+	}
+	return some
+}
+
 // The range of seconds since 1970 that a timestamp in nanoseconds can hold.
 const (
 	minSecond = math.MinInt64/1_000_000_000 + 1
