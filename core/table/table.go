@@ -92,6 +92,8 @@ type Table struct {
 	diff   []uint64
 	values []uint64
 	misses []uint32 // scratch: the keys whose first probe did not find their row
+	// more and joined are scratch of compareWide.
+	more, joined []uint32
 }
 
 // New makes an empty table for keys of this layout and rows whose states begin as init. The error
@@ -369,7 +371,9 @@ func (t *Table) FindAndUpdate(hashes []uint64, words [][]uint64, off []uint64, u
 func (t *Table) begin(n int) {
 	t.reserve(n)
 	if len(t.misses) < n+vectorKeys {
-		t.misses = make([]uint32, n+vectorKeys)
+		for _, list := range []*[]uint32{&t.misses, &t.more, &t.joined} {
+			*list = make([]uint32, n+vectorKeys)
+		}
 		t.diff, t.values = make([]uint64, n), make([]uint64, n)
 	}
 }
@@ -426,8 +430,11 @@ func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 			}
 		}
 	case 3:
-		return t.compare3(words, off)
+		return t.compare3(0, words, off, t.misses)
 	default:
+		if have512 {
+			return t.compareWide(words, off)
+		}
 		diff := t.diff[:n]
 		for i, at := range off {
 			diff[i] = none(at)

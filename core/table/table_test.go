@@ -41,13 +41,15 @@ func eachVariant(t *testing.T, test func(t *testing.T)) {
 func testAgainstMap(t *testing.T) {
 	s, err := record.NewSchema("s", record.Field{Name: "i", Type: record.Int64},
 		record.Field{Name: "s", Type: record.String}, record.Field{Name: "n", Type: record.Int64, Nullable: true},
-		record.Field{Name: "m", Type: record.Int64})
+		record.Field{Name: "m", Type: record.Int64}, record.Field{Name: "c", Type: record.String})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, columns := range map[string][]int{
 		"word": {0}, "text": {1}, "several": {0, 1, 2}, "nullable": {2},
 		"two": {0, 3}, "three": {0, 3, 3},
+		"texts": {4, 1}, "texts and words": {4, 3, 1, 0}, "three texts": {1, 4, 4},
+		"text and word": {4, 0}, "texts and word": {4, 4, 0},
 	} {
 		for seed := range testgen.Seeds(4) {
 			rng := rand.New(rand.NewPCG(seed, 5))
@@ -69,14 +71,17 @@ func testAgainstMap(t *testing.T) {
 					if n%11 == 0 {
 						text = strings.Repeat("long", 10) + text
 					}
-					if !b.Add(len(text)) {
+					if !b.Add(len(text) + len("the same")) {
 						break
 					}
 					b.SetInt64(0, int64(n/3)*1e12)
 					b.SetInt64(3, -1) // what differs in other words must not hide behind it
 					b.SetString(1, text)
+					b.SetString(4, "the same")
 					id := map[string]string{
 						"word": strconv.Itoa(n / 3), "text": text, "nullable": strconv.Itoa(n),
+						"texts": text, "texts and words": text, "three texts": text,
+						"text and word": strconv.Itoa(n / 3), "texts and word": strconv.Itoa(n / 3),
 						"several": text + "/" + strconv.Itoa(n), "two": strconv.Itoa(n / 3),
 						"three": strconv.Itoa(n / 3),
 					}[name]
@@ -122,6 +127,9 @@ func testAgainstMap(t *testing.T) {
 				if name == "two" || name == "three" {
 					id = strconv.Itoa(int(l.Word(key, 0) / 1e12))
 				}
+				if name == "texts and words" {
+					id = text
+				}
 				if name == "several" {
 					n := strings.TrimPrefix(text, strings.Repeat("long", 10))
 					id = text + "/" + n
@@ -138,7 +146,7 @@ func testAgainstMap(t *testing.T) {
 			}
 			var none []any
 			for _, c := range columns {
-				none = append(none, map[int]any{0: -1, 1: "not there", 2: -1, 3: -1}[c])
+				none = append(none, map[int]any{0: -1, 1: "not there", 2: -1, 3: -1, 4: "not there"}[c])
 			}
 			key, heap, err := l.EncodeValues(none...)
 			if err != nil {
