@@ -432,7 +432,7 @@ func (t *Table) compare(words [][]uint64, off []uint64) (misses int) {
 	case 3:
 		return t.compare3(0, words, off, t.misses)
 	default:
-		if have512 {
+		if have512 && t.keyWords > 3 {
 			return t.compareWide(words, off)
 		}
 		diff := t.diff[:n]

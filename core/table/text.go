@@ -43,8 +43,8 @@ func (t *Table) compare3(w int, words [][]uint64, off []uint64, missed []uint32)
 	return misses
 }
 
-// compareWide is compare for keys of more than three words, such as two texts, three words at a time
-// and the rest one by one. Hardly any key differs, so it pays to bring the lists together.
+// compareWide is compare for keys of more than three words, such as two texts. It takes three words
+// at a time, and the rest one by one. Hardly any key differs, so it pays to join the lists.
 func (t *Table) compareWide(words [][]uint64, off []uint64) (misses int) {
 	misses = t.compare3(0, words, off, t.misses)
 	w := 3
