@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
@@ -68,6 +69,27 @@ func (c *ClientConfig) options() ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(c.SASL))
 	}
 	return append(opts, c.Options...), nil
+}
+
+// advised adds to an error of a connection which option it may come from. The options of a job are
+// fields of ClientConfig: TLS and SASL.
+func advised(err error) error {
+	var advice string
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		advice = "tls.ca has to name a file with the certificate that signs the broker's"
+	case errors.As(err, new(x509.HostnameError)):
+		advice = "tls.server.name says which name the broker's certificate is for, if it is not the address"
+	case err != nil && strings.Contains(err.Error(), "remote error: tls: "):
+		advice = "the broker refuses the client's certificate, or wants one and got none: tls.certificate and tls.key"
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		advice = "sasl.user and sasl.secret.file are not what the broker knows, or sasl is another mechanism"
+	case errors.Is(err, kerr.IllegalSaslState), errors.Is(err, kerr.UnsupportedSaslMechanism):
+		advice = "the broker does not offer this mechanism at this address: sasl, brokers"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, advice)
 }
 
 // LoadTLS makes the configuration of connections that use TLS. Ca is a file with the certificates

@@ -182,7 +182,7 @@ func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return nil, fmt.Errorf("kafka: there is no topic %q, or the user may not see it", cfg.Topic)
 		}
-		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, err)
+		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, advised(err))
 	}
 	return s, nil
 }

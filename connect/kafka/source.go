@@ -250,7 +250,7 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return nil, fmt.Errorf("kafka: there is no topic %q, or the user may not see it", cfg.Topic)
 		}
-		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, err)
+		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, advised(err))
 	}
 	c.id, c.total = topic.TopicID, len(topic.Partitions)
 	for i := range topic.Partitions {
