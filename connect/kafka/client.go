@@ -7,9 +7,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -69,6 +71,41 @@ func (c *ClientConfig) options() ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(c.SASL))
 	}
 	return append(opts, c.Options...), nil
+}
+
+// startTries bounds how often a start connects again to a broker that closes each connection at
+// once. The pauses between the tries are a second and a half together: TLS or SASL on one side only
+// looks the same, and that has to be said soon.
+const startTries = 6
+
+// patiently tries something again until ctx is done if it has failed because a connection broke, or
+// because the brokers are about to change. A job that runs goes on in any case; this is for its
+// start.
+func patiently(ctx context.Context, try func() error) error {
+	delay := backoffMin
+	for n := 1; ; n++ {
+		err := try()
+		closed := errors.As(err, new(*kgo.ErrFirstReadEOF))
+		if err == nil || closed && n >= startTries || !closed && !passes(err) {
+			return err
+		}
+		select {
+		case <-time.After(delay):
+			delay = min(2*delay, backoffMax)
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// passes says whether an error may be gone a moment later.
+func passes(err error) bool {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network.Op != "remote error" // an alert of TLS
+	}
+	return kerr.IsRetriable(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed)
 }
 
 // advised adds to an error of a connection which option it may come from. The options of a job are

@@ -47,6 +47,10 @@ import (
 // back what can be read of the topic until they end or run out.
 const cursorTimeout = 2 * time.Minute
 
+// recoverTimeout bounds Recover and RecoverOutput, which try again what has failed for a reason
+// that may pass. The cursor can be waited for once.
+const recoverTimeout = cursorTimeout + 30*time.Second
+
 // note is the value of a cursor record.
 type note struct {
 	Job         string `json:"job"`
@@ -73,6 +77,8 @@ func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window in
 			return 0, s.failed(fmt.Errorf("what the state has of the sink is damaged: %w", err))
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
 	at, found, err := s.recover(ctx, job)
 	switch {
 	case err != nil:
@@ -84,7 +90,7 @@ func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window in
 		err = fmt.Errorf("windows up to %v were written when the state was saved, and topic %q has no cursor: it was "+
 			"removed or made anew", time.Unix(0, before.Window).UTC(), s.cfg.CursorTopic)
 	default:
-		err = s.takeOver(ctx, at)
+		err = patiently(ctx, func() error { return s.takeOver(ctx, at) })
 	}
 	if err != nil {
 		return 0, s.failed(err)
@@ -95,9 +101,11 @@ func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window in
 // RecoverOutput begins transactions, and returns the number of the last one: see
 // record.Transactional.
 func (s *Sink) RecoverOutput(ctx context.Context, job string) (number uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
 	at, _, err := s.recover(ctx, job)
 	if err == nil {
-		err = s.takeOver(ctx, at)
+		err = patiently(ctx, func() error { return s.takeOver(ctx, at) })
 	}
 	if err != nil {
 		return 0, s.failed(err)
@@ -116,10 +124,14 @@ func (s *Sink) recover(ctx context.Context, job string) (at note, found bool, er
 	random := make([]byte, 8)
 	_, _ = rand.Read(random) // it never fails
 	s.incarnation = hex.EncodeToString(random)
-	if err := s.makeCursorTopic(ctx); err != nil {
+	err = patiently(ctx, func() error { return s.makeCursorTopic(ctx) })
+	if err != nil {
 		return at, false, fmt.Errorf("topic %q for cursors: %w", s.cfg.CursorTopic, err)
 	}
-	at, found, err = s.open(ctx)
+	err = patiently(ctx, func() error {
+		at, found, err = s.open(ctx)
+		return err
+	})
 	if err == nil && found && at.Job != job {
 		err = errOtherJob
 	}

@@ -173,13 +173,19 @@ func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	topics, err := kadm.NewClient(s.client).ListTopics(ctx, cfg.Topic)
-	if err == nil {
-		err = topics[cfg.Topic].Err
-	}
+	err = patiently(ctx, func() error {
+		topics, err := kadm.NewClient(s.client).ListTopics(ctx, cfg.Topic)
+		if err == nil {
+			err = topics[cfg.Topic].Err
+		}
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			err = errNoTopic
+		}
+		return err
+	})
 	if err != nil {
 		s.client.Close()
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if errors.Is(err, errNoTopic) {
 			return nil, fmt.Errorf("kafka: there is no topic %q, or the user may not see it", cfg.Topic)
 		}
 		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, advised(err))
