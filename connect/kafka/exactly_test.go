@@ -142,8 +142,8 @@ func TestExactlyOnce(t *testing.T) {
 func startExact(t *testing.T, brokers []string, name, dir, until string) *exec.Cmd {
 	t.Helper()
 	job := exec.Command(os.Args[0])
-	job.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s-in %s-out %s %s", jobVariable, strings.Join(brokers, ","), name,
-		name, dir, until))
+	job.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s-in %s-out %s %s", jobVariable, strings.Join(brokers, ","),
+		name, name, dir, until))
 	job.Stderr = os.Stderr
 	err := job.Start()
 	if err != nil {
@@ -152,7 +152,7 @@ func startExact(t *testing.T, brokers []string, name, dir, until string) *exec.C
 	return job
 }
 
-// produceExact writes the input, a window at a time, as long as more says that there is another one.
+// produceExact writes the input, a window at a time, as long as more says that there is another.
 // It returns how many windows it wrote.
 func produceExact(t *testing.T, f *fake, topic string, begin time.Time, every time.Duration,
 	more func(window int) bool,

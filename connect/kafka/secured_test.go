@@ -44,11 +44,16 @@ sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 `
 
 // modules are the login modules of a listener with SASL.
-const modules = `listener.name.%[1]s.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_u="hush";
-listener.name.%[1]s.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.%[1]s.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-listener.name.%[1]s.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="b";
+const modules = `listener.name.%[1]s.plain.sasl.jaas.config=%[2]s.plain.PlainLoginModule required user_u="hush";
+listener.name.%[1]s.scram-sha-256.sasl.jaas.config=%[2]s.scram.ScramLoginModule required;
+listener.name.%[1]s.scram-sha-512.sasl.jaas.config=%[2]s.scram.ScramLoginModule required;
+listener.name.%[1]s.oauthbearer.sasl.jaas.config=%[2]s.oauthbearer.OAuthBearerLoginModule required \
+  unsecuredLoginStringClaim_sub="b";
 `
+
+func modulesOf(listener string) string {
+	return fmt.Sprintf(modules, strings.ToLower(listener), "org.apache.kafka.common.security")
+}
 
 // newSecured starts a broker with these listeners.
 func newSecured(dir string) (*broker.Broker, error) {
@@ -68,7 +73,7 @@ func newSecured(dir string) (*broker.Broker, error) {
 			{Name: listenSASLTLS, Protocol: "SASL_SSL"},
 		},
 		Properties: fmt.Sprintf(secured, filepath.ToSlash(certificates)) +
-			fmt.Sprintf(modules, strings.ToLower(listenSASL)) + fmt.Sprintf(modules, strings.ToLower(listenSASLTLS)),
+			modulesOf(listenSASL) + modulesOf(listenSASLTLS),
 	})
 }
 
@@ -182,8 +187,14 @@ func TestSecurityReal(t *testing.T) {
 		{"TLS with another name", listenTLS, encrypted("ca.crt", "tls.server.name", "db"), "wanted to match db (tls.server.name"},
 		{"no TLS where it is wanted", listenTLS, nil, "plaintext connection speaking to a tls endpoint"},
 		{"TLS where there is none", "", encrypted("ca.crt"), "using TLS when the broker is not expecting it"},
-		{"mTLS", listenMutual, encrypted("ca.crt", "tls.certificate", at("client.crt"), "tls.key", at("client.key")), ""},
-		{"mTLS without a certificate", listenMutual, encrypted("ca.crt"), "tls: bad certificate (the broker refuses"},
+		{
+			"mTLS", listenMutual,
+			encrypted("ca.crt", "tls.certificate", at("client.crt"), "tls.key", at("client.key")), "",
+		},
+		{
+			"mTLS without a certificate", listenMutual, encrypted("ca.crt"),
+			"tls: bad certificate (the broker refuses",
+		},
 		{
 			"mTLS of a stranger", listenMutual,
 			encrypted("ca.crt", "tls.certificate", at("stranger.crt"), "tls.key", at("stranger.key")),
@@ -196,7 +207,10 @@ func TestSecurityReal(t *testing.T) {
 		{"SCRAM-SHA-256, wrong", listenSASL, with(saslScram256, "wrong"), "(sasl.user and sasl.secret.file are not what"},
 		{"SCRAM-SHA-512", listenSASL, with(saslScram512, "right"), ""},
 		{"SCRAM-SHA-512, wrong", listenSASL, with(saslScram512, "wrong"), "(sasl.user and sasl.secret.file are not what"},
-		{"SCRAM-SHA-512 over TLS", listenSASLTLS, with(saslScram512, "right", "tls", "true", "tls.ca", at("ca.crt")), ""},
+		{
+			"SCRAM-SHA-512 over TLS", listenSASLTLS,
+			with(saslScram512, "right", "tls", "true", "tls.ca", at("ca.crt")), "",
+		},
 		{"OAUTHBEARER", listenSASL, with(saslOAuth, "token"), ""},
 		{"OAUTHBEARER, expired", listenSASL, with(saslOAuth, "expired"), "invalid_token"},
 		{"no SASL where it is wanted", listenSASL, nil, "is SASL missing"},

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/velo-engine/velo/internal/cursors"
 )
 
 // pooler deals the transactions of its clients to connections of the server, as PgBouncer does in
@@ -81,7 +83,8 @@ func (p *pooler) take() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	start := []byte("\x00\x00\x00\x00\x00\x03\x00\x00user\x00velo\x00database\x00velo\x00client_encoding\x00UTF8\x00\x00")
+	start := []byte("\x00\x00\x00\x00\x00\x03\x00\x00user\x00velo\x00database\x00velo\x00" +
+		"client_encoding\x00UTF8\x00\x00")
 	binary.BigEndian.PutUint32(start, uint32(len(start)))
 	_, err = c.Write(start)
 	for err == nil {
@@ -216,7 +219,8 @@ func pgBouncer(t *testing.T, s *server) (url string) {
 	config := filepath.Join(s.Dir, "pgbouncer.ini")
 	must(t, os.WriteFile(config, fmt.Appendf(nil, "[databases]\nvelo = host=%s dbname=velo user=velo\n[pgbouncer]\n"+
 		"listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"+
-		"server_round_robin = 1\ndefault_pool_size = 4\nmin_pool_size = 3\nserver_login_retry = 1\n", s.Dir, at.Port), 0o644))
+		"server_round_robin = 1\ndefault_pool_size = 4\nmin_pool_size = 3\nserver_login_retry = 1\n", s.Dir, at.Port),
+		0o644))
 	s.Own(config)
 	args := []string{config}
 	if os.Getuid() == 0 {
@@ -287,7 +291,7 @@ func TestPooler(t *testing.T) {
 			}
 			must(t, plain.Write(t.Context(), rowsOf(t, 6, 2)))
 			err = until(t, func() error { return plain.EndWindow(t.Context(), 6) })
-			if !errors.Is(err, errReplaced) {
+			if !errors.Is(err, cursors.ErrReplaced) {
 				t.Errorf("the process before: %v", err)
 			}
 			plain = next
@@ -311,8 +315,8 @@ func TestPooler(t *testing.T) {
 	}
 }
 
-// checkShared checks that a pooler gives the transactions of one client to several connections of the
-// server, as other clients hold them: what a session has set is not there any more.
+// checkShared checks that a pooler gives the transactions of one client to several connections of
+// the server, as other clients hold them: what a session has set is not there any more.
 func checkShared(t *testing.T, url string) {
 	t.Helper()
 	open := func() *pgconn.PgConn {
