@@ -85,9 +85,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 mutants: ## one broken line at a time: do the tests notice? Some 15 min (MUTANTS='-named', '-run regexp')
 	$(GO) run ./internal/mutants $(MUTANTS)
 
+CHAOS ?= 5m
+
 .PHONY: soak
-soak: ## signals to velo at random moments, 200 and 100 of them that kill it; what is left is checked
+soak: ## signals to velo at random moments, 200 and 100 of them that kill it; three brokers of Kafka that fail for CHAOS (5m)
 	VELO_SOAK=1 $(GO) test -count=1 -timeout 30m -run 'Signal|Kill' -v ./velocli
+	@cd connect/kafka && if jars=$$(VELO_KAFKA=$${VELO_KAFKA:-fetch} $(GO) run ./internal/broker/jars); then \
+		VELO_KAFKA=$$jars VELO_KAFKA_SOAK=$(CHAOS) $(GO) test -count=1 -timeout 2h -run TestChaos -v .; \
+	else \
+		echo "skipped: there is no broker to test with (Debian: apt-get install default-jre-headless maven)"; \
+	fi
 
 KILLS ?= 1000
 
@@ -134,7 +141,7 @@ release: ## archives, bills of materials and checksums for all systems, into dis
 .PHONY: kafka-test
 kafka-test: ## the tests of connect/kafka with a real broker, too: java 17 or newer, and Maven the first time
 	@cd connect/kafka && if jars=$$(VELO_KAFKA=$${VELO_KAFKA:-fetch} $(GO) run ./internal/broker/jars); then \
-		VELO_KAFKA=$$jars $(GO) test -count=1 -timeout 10m ./...; \
+		VELO_KAFKA=$$jars VELO_KAFKA_SOAK=$${VELO_KAFKA_SOAK:-15s} $(GO) test -count=1 -timeout 10m ./...; \
 	else \
 		echo "skipped: there is no broker to test with (Debian: apt-get install default-jre-headless maven)"; \
 	fi

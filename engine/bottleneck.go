@@ -27,12 +27,13 @@ const (
 	LimitReader                  // the routing of a reader's records
 	LimitRunner                  // a thread that several agents share
 	LimitInput                   // the sources: everything that comes is taken at once
+	LimitIdle                    // nothing has come from any source
 )
 
 var limitNames = []string{
 	LimitNone: "none", LimitUnknown: "unknown", LimitOutput: "output", LimitMemory: "memory",
 	LimitQuarantine: "quarantine", LimitWindows: "windows", LimitPartition: "partition", LimitReader: "reader",
-	LimitRunner: "runner", LimitInput: "input",
+	LimitRunner: "runner", LimitInput: "input", LimitIdle: "idle",
 }
 
 // String is the limit as a word.
@@ -76,7 +77,8 @@ const (
 // and looks at nothing else, so what it says can be checked with the metrics. From the end of the
 // flow to its beginning it looks for what the others wait for: the writer, memory, the quarantine,
 // a reader that holds windows back, a full partition, a full reader. If none of them is it, the
-// sources are: the engine takes everything as it comes.
+// sources are: the engine takes everything as it comes. If they have brought no record in all that
+// time, it says so, and since when.
 func (s Stats) Bottleneck(earlier Stats) Bottleneck {
 	stretch := s.Elapsed - earlier.Elapsed
 	if stretch < leastStretch || len(s.Agents) == 0 {
@@ -103,6 +105,8 @@ type stretched struct {
 	stats  *Stats
 	agents []share
 	over   time.Duration
+	// silent says that no reader has brought a record.
+	silent bool
 }
 
 // share is what an agent did.
@@ -115,7 +119,14 @@ type share struct {
 }
 
 func stretchOf(s, earlier Stats, over time.Duration) *stretched {
-	w := &stretched{stats: &s, over: over}
+	w := &stretched{stats: &s, over: over, silent: true}
+	for i := range s.Readers {
+		then := uint64(0)
+		if i < len(earlier.Readers) {
+			then = earlier.Readers[i].In
+		}
+		w.silent = w.silent && s.Readers[i].In == then
+	}
 	before := map[string]*AgentStats{}
 	for i := range earlier.Agents {
 		before[earlier.Agents[i].Name] = &earlier.Agents[i]
@@ -310,6 +321,9 @@ func idleLimit(w *stretched) Bottleneck {
 	if live == 0 {
 		return Bottleneck{Limit: LimitNone, Text: "All readers have ended."}
 	}
+	if least >= heldShare && w.silent {
+		return Bottleneck{LimitIdle, "", least, w.silence()}
+	}
 	if least >= heldShare {
 		return Bottleneck{
 			LimitInput, "", least,
@@ -322,6 +336,25 @@ func idleLimit(w *stretched) Bottleneck {
 		fmt.Sprintf("There is no bottleneck: the busiest is %s, which worked %s.", w.describe(busiest),
 			w.percent(busiest.busy)),
 	}
+}
+
+// Idle says since when no reader has brought a record, as Elapsed was then: 0 if none has since the
+// start.
+func (s *Stats) Idle() (since time.Duration) {
+	for i := range s.Agents {
+		since = max(since, s.Agents[i].Arrived)
+	}
+	return since
+}
+
+// silence says since when nothing has come.
+func (w *stretched) silence() string {
+	since := w.stats.Idle()
+	if since == 0 {
+		return fmt.Sprintf("Nothing arrives: no source has brought a record since the start, %s ago.",
+			roughly(w.stats.Elapsed))
+	}
+	return fmt.Sprintf("Nothing arrives: the last record came %s ago.", roughly(w.stats.Elapsed-since))
 }
 
 // upper begins a sentence.

@@ -21,6 +21,12 @@ func did(name string, runner int, busy time.Duration, stalls map[core.Stall]time
 	return a
 }
 
+// arrived adds when the reader of an agent last brought records.
+func arrived(a AgentStats, at time.Duration) AgentStats {
+	a.Arrived = at
+	return a
+}
+
 // Goal: the sentence names the agent that the others wait for, and not one of those that wait.
 // Method: a table of what agents did in ten seconds, two readers and two partitions.
 func TestBottleneck(t *testing.T) {
@@ -43,6 +49,22 @@ func TestBottleneck(t *testing.T) {
 			},
 			false, LimitInput, "",
 			"The sources are the bottleneck: every reader waited for records at least 70 % of the last 10 s.",
+		},
+		{
+			"the sources bring nothing",
+			[]AgentStats{
+				arrived(did("reader/0", 0, 0, stalls{core.StallInput: 10 * s}), 48*s),
+				arrived(did("reader/1", 1, 0, stalls{core.StallInput: 9 * s}), 20*s),
+				did("partition/0", 2, 0, stalls{core.StallInput: 10 * s}),
+			},
+			false, LimitIdle, "",
+			"Nothing arrives: the last record came 12 s ago.",
+		},
+		{
+			"the sources have brought nothing yet",
+			[]AgentStats{did("reader/0", 0, 0, stalls{core.StallInput: 10 * s})},
+			false, LimitIdle, "",
+			"Nothing arrives: no source has brought a record since the start, 60 s ago.",
 		},
 		{
 			"one partition is full",
@@ -151,6 +173,9 @@ func TestBottleneck(t *testing.T) {
 					{Name: "b.csv", Watermark: Watermark{At: time.Unix(50, 0)}},
 				},
 			}
+			if c.limit != LimitIdle {
+				now.Readers[1].In = 7
+			}
 			for _, a := range c.agents {
 				then := did(a.Name, a.Runner, 20*s, stalls{core.StallOutput: 30 * s, core.StallInput: s})
 				earlier.Agents = append(earlier.Agents, then)
@@ -183,6 +208,62 @@ func (endlessReader) Read(ctx context.Context, b *record.Batch) error {
 }
 
 func (endlessReader) Close() error { return nil }
+
+// oneBatch brings one batch and then waits.
+type oneBatch struct{ brought bool }
+
+func (r *oneBatch) Read(ctx context.Context, b *record.Batch) error {
+	if !r.brought {
+		r.brought = true
+		b.SetLen(b.Cap())
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (*oneBatch) Close() error { return nil }
+
+// Goal: an engine whose source has stopped to bring records says so, and since when; the time grows
+// and does not begin anew with epochs. Method: a reader that brings one batch, and snapshots every
+// 20 ms.
+func TestBottleneckOfSilence(t *testing.T) {
+	schema, err := record.NewSchema("numbers", record.Field{Name: "n", Type: record.Int64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Start(t.Context(), Config{
+		Plan: &plan.Plan{
+			Source: schema, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
+		},
+		Partitions: 1, Cores: 1, NoPin: true, EpochInterval: 20 * time.Millisecond,
+		Readers: []record.Reader{&oneBatch{}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	var first time.Duration
+	earlier := e.Stats()
+	for deadline := time.Now().Add(time.Minute); ; {
+		time.Sleep(1200 * time.Millisecond)
+		now := e.Stats()
+		b, since := now.Bottleneck(earlier), now.Idle()
+		if b.Limit == LimitIdle && strings.HasPrefix(b.Text, "Nothing arrives: the last record came ") {
+			if first == 0 {
+				first = since
+			} else if since != first {
+				t.Fatalf("records came last at %v, and before that at %v", since, first)
+			} else if now.Elapsed-since > 3*time.Second {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v, %v\n%v", b, since, now)
+		}
+		earlier = now
+	}
+}
 
 // stuckWriter waits until it is released.
 type stuckWriter struct{ release chan struct{} }

@@ -170,6 +170,12 @@ func (r *runner) pin() (restored bool) {
 // function: the reader has failed, and the loop goes on in another goroutine.
 func (r *runner) loop() {
 	r.start = threadTime(r.locked) - r.tally.cpu
+	for i := range r.agents { // records of before a restart do not arrive now
+		a := &r.agents[i]
+		if a.inlet != nil {
+			a.tally.read = a.inlet.router.Counters().In
+		}
+	}
 	returned := false
 	defer func() {
 		name := "runner"

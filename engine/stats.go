@@ -130,6 +130,10 @@ type AgentStats struct {
 	Functions string
 
 	Waited time.Duration // the longest of those waits
+
+	// Arrived is Elapsed as it was when the reader of a router last brought records: up to 10 ms
+	// late, or a second if the thread sleeps. It is 0 for a partition, and before the first record.
+	Arrived time.Duration
 }
 
 // Duty returns the share of the elapsed time in which the agent had work.
@@ -277,7 +281,7 @@ func (e *Engine) Stats() Stats {
 		for i, t := range agents {
 			as := AgentStats{
 				Name: names[i], Runner: id, Steps: t.steps, Busy: t.busy, Longest: t.longest, Long: t.long,
-				Stalls: t.stalls, Starved: t.starved, Waited: t.waited,
+				Stalls: t.stalls, Starved: t.starved, Waited: t.waited, Arrived: time.Duration(t.arrived),
 			}
 			if t.starved > 0 {
 				as.By = names[t.by]

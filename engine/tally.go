@@ -26,6 +26,11 @@ type agentTally struct {
 	// runner.agents. It has no meaning while starved is 0.
 	by     int
 	waited time.Duration
+
+	// read is the number of records that the reader of a router had brought at the last copy, and
+	// arrived is when a copy found more than the one before; 0 if none has.
+	read    uint64
+	arrived core.Nanos
 }
 
 // runnerTally is what a runner counts of itself.
@@ -60,11 +65,23 @@ func (r *runner) publish(wait bool) {
 	p.agents = p.agents[:0]
 	for i := range r.agents {
 		a := &r.agents[i]
+		a.look(p.at)
 		t := a.tally
 		if a.stalled { // the stall goes on, and a long one is what people look for
 			t.stalls[a.cause].Time += time.Duration(p.at - a.end)
 		}
 		p.agents = append(p.agents, t)
+	}
+}
+
+// look notes whether the reader of a router has brought records.
+func (a *stepper) look(now core.Nanos) {
+	if a.inlet == nil {
+		return
+	}
+	n := a.inlet.router.Counters().In
+	if n != a.tally.read {
+		a.tally.read, a.tally.arrived = n, now
 	}
 }
 

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"sync"
@@ -54,7 +53,7 @@ func newReal(t testing.TB, partitions int32, topics ...string) *fake {
 	theBroker.Do(func() {
 		theBroker.dir, theBroker.err = os.MkdirTemp("", "velo-kafka-*")
 		if theBroker.err == nil {
-			theBroker.Broker, theBroker.err = broker.New(context.Background(), theBroker.dir)
+			theBroker.Broker, theBroker.err = newSecured(theBroker.dir)
 		}
 	})
 	if theBroker.err == broker.ErrNotWanted {

@@ -7,10 +7,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/oauth"
@@ -68,6 +71,62 @@ func (c *ClientConfig) options() ([]kgo.Opt, error) {
 		opts = append(opts, kgo.SASL(c.SASL))
 	}
 	return append(opts, c.Options...), nil
+}
+
+// startTries bounds how often a start connects again to a broker that closes each connection at
+// once. The pauses between the tries are a second and a half together: TLS or SASL on one side only
+// looks the same, and that has to be said soon.
+const startTries = 6
+
+// patiently tries something again until ctx is done if it has failed because a connection broke, or
+// because the brokers are about to change. A job that runs goes on in any case; this is for its
+// start.
+func patiently(ctx context.Context, try func() error) error {
+	delay := backoffMin
+	for n := 1; ; n++ {
+		err := try()
+		closed := errors.As(err, new(*kgo.ErrFirstReadEOF))
+		if err == nil || closed && n >= startTries || !closed && !passes(err) {
+			return err
+		}
+		select {
+		case <-time.After(delay):
+			delay = min(2*delay, backoffMax)
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// passes says whether an error may be gone a moment later.
+func passes(err error) bool {
+	var network *net.OpError
+	if errors.As(err, &network) {
+		return network.Op != "remote error" // an alert of TLS
+	}
+	return kerr.IsRetriable(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed)
+}
+
+// advised adds to an error of a connection which option it may come from. The options of a job are
+// fields of ClientConfig: TLS and SASL.
+func advised(err error) error {
+	var advice string
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		advice = "tls.ca has to name a file with the certificate that signs the broker's"
+	case errors.As(err, new(x509.HostnameError)):
+		advice = "tls.server.name says which name the broker's certificate is for, if it is not the address"
+	case err != nil && strings.Contains(err.Error(), "remote error: tls: "):
+		advice = "the broker refuses the client's certificate, or wants one and got none: tls.certificate and tls.key"
+	case errors.Is(err, kerr.SaslAuthenticationFailed):
+		advice = "sasl.user and sasl.secret.file are not what the broker knows, or sasl is another mechanism"
+	case errors.Is(err, kerr.IllegalSaslState), errors.Is(err, kerr.UnsupportedSaslMechanism):
+		advice = "the broker does not offer this mechanism at this address: sasl, brokers"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, advice)
 }
 
 // LoadTLS makes the configuration of connections that use TLS. Ca is a file with the certificates

@@ -2,8 +2,6 @@ package kafka
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -47,44 +46,33 @@ import (
 // back what can be read of the topic until they end or run out.
 const cursorTimeout = 2 * time.Minute
 
+// recoverTimeout bounds Recover and RecoverOutput, which try again what has failed for a reason
+// that may pass. The cursor can be waited for once.
+const recoverTimeout = cursorTimeout + 30*time.Second
+
 // note is the value of a cursor record.
 type note struct {
+	cursors.Note
+
 	Job         string `json:"job"`
 	Incarnation string `json:"incarnation"`
-	// Window is the end of the last window that is written, in nanoseconds since 1970.
-	Window int64 `json:"window"`
 	// Start counts the clients of the incarnation: see takeOver.
 	Start uint64 `json:"start"`
-	// Number is the number of the last transaction of rows that are in no window.
-	Number uint64 `json:"number"`
 }
 
-var (
-	errReplaced = errors.New("another process has taken over the sink: the job runs twice, or its state was copied")
-	errOtherJob = errors.New("the cursor is of another job")
-)
+var errOtherJob = errors.New("the cursor is of another job")
 
 // Recover begins transactions, and returns the end of the last window that was written: see
 // record.Committer.
 func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window int64, err error) {
-	var before note
-	if saved != nil {
-		if err := json.Unmarshal(saved, &before); err != nil {
-			return 0, s.failed(fmt.Errorf("what the state has of the sink is damaged: %w", err))
-		}
-	}
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
 	at, found, err := s.recover(ctx, job)
-	switch {
-	case err != nil:
-	case saved == nil && found && at.Window != noWindow:
-		err = fmt.Errorf("the cursor says that windows up to %v were written, and the state has nothing: put the "+
-			"state "+
-			"back, or begin anew in another folder", time.Unix(0, at.Window).UTC())
-	case saved != nil && before.Window != noWindow && !found:
-		err = fmt.Errorf("windows up to %v were written when the state was saved, and topic %q has no cursor: it was "+
-			"removed or made anew", time.Unix(0, before.Window).UTC(), s.cfg.CursorTopic)
-	default:
-		err = s.takeOver(ctx, at)
+	if err == nil {
+		err = cursors.Check(saved, at.Note, found, fmt.Sprintf("topic %q", s.cfg.CursorTopic))
+	}
+	if err == nil {
+		err = patiently(ctx, func() error { return s.takeOver(ctx, at) })
 	}
 	if err != nil {
 		return 0, s.failed(err)
@@ -95,9 +83,11 @@ func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window in
 // RecoverOutput begins transactions, and returns the number of the last one: see
 // record.Transactional.
 func (s *Sink) RecoverOutput(ctx context.Context, job string) (number uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
 	at, _, err := s.recover(ctx, job)
 	if err == nil {
-		err = s.takeOver(ctx, at)
+		err = patiently(ctx, func() error { return s.takeOver(ctx, at) })
 	}
 	if err != nil {
 		return 0, s.failed(err)
@@ -113,18 +103,20 @@ func (s *Sink) failed(err error) error {
 // recover fences the process before and asks for the cursor of a job.
 func (s *Sink) recover(ctx context.Context, job string) (at note, found bool, err error) {
 	s.job, s.id = job, "velo-"+job+"-"+s.cfg.Name
-	random := make([]byte, 8)
-	_, _ = rand.Read(random) // it never fails
-	s.incarnation = hex.EncodeToString(random)
-	if err := s.makeCursorTopic(ctx); err != nil {
+	s.incarnation = cursors.Incarnation()
+	err = patiently(ctx, func() error { return s.makeCursorTopic(ctx) })
+	if err != nil {
 		return at, false, fmt.Errorf("topic %q for cursors: %w", s.cfg.CursorTopic, err)
 	}
-	at, found, err = s.open(ctx)
+	err = patiently(ctx, func() error {
+		at, found, err = s.open(ctx)
+		return err
+	})
 	if err == nil && found && at.Job != job {
 		err = errOtherJob
 	}
 	if !found {
-		at = note{Window: noWindow}
+		at = note{Note: cursors.Note{Window: cursors.None}}
 	}
 	return at, found, err
 }
@@ -159,7 +151,7 @@ func (s *Sink) takeOver(ctx context.Context, at note) error {
 			s.set(is)
 			return nil
 		case found && is.Incarnation != s.incarnation && is.Incarnation != at.Incarnation:
-			return errReplaced
+			return cursors.ErrReplaced
 		}
 	}
 	if failed == nil {
@@ -190,9 +182,8 @@ func (s *Sink) Save(context.Context) ([]byte, error) {
 func (s *Sink) EndWindow(ctx context.Context, window int64) error {
 	err := s.refresh(ctx)
 	if err == nil && window > s.done.Window { // only this goroutine changes it
-		err = s.write(ctx, note{Window: window, Number: s.done.Number, Start: s.starts}, func(ctx context.Context,
-			o *outgoing,
-		) error {
+		at := note{Note: cursors.Note{Window: window, Number: s.done.Number}, Start: s.starts}
+		err = s.write(ctx, at, func(ctx context.Context, o *outgoing) error {
 			o.add(ctx, s.rows.records())
 			return nil
 		})
@@ -207,9 +198,8 @@ func (s *Sink) EndWindow(ctx context.Context, window int64) error {
 func (s *Sink) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], _ bool) error {
 	err := s.refresh(ctx)
 	if err == nil && number > s.done.Number {
-		err = s.write(ctx, note{Window: s.done.Window, Number: number, Start: s.starts}, func(ctx context.Context,
-			o *outgoing,
-		) error {
+		at := note{Note: cursors.Note{Window: s.done.Window, Number: number}, Start: s.starts}
+		err = s.write(ctx, at, func(ctx context.Context, o *outgoing) error {
 			for b := range rows {
 				// The client has the bytes until they are acknowledged, so each batch has its own.
 				s.rows.forget()
@@ -247,7 +237,7 @@ func (s *Sink) refresh(ctx context.Context) error {
 	case err != nil:
 		return err
 	case !found || at.Incarnation != s.incarnation:
-		return errReplaced
+		return cursors.ErrReplaced
 	}
 	if err := s.takeOver(ctx, at); err != nil {
 		return err

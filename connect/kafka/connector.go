@@ -146,15 +146,9 @@ func sinkConfig(r *connect.SinkRequest) (cfg SinkConfig, err error) {
 	if name := o.Text("compression"); name != "" {
 		cfg.Compression = []kgo.CompressionCodec{compressions[name]}
 	}
-	if o.Has("key.columns") {
-		for _, name := range strings.Split(o.Text("key.columns"), ",") {
-			cfg.Keys = append(cfg.Keys, strings.TrimSpace(name))
-		}
-	}
-	if cfg.Mode == Upsert {
-		if cfg.Keys, err = upsertKeys(cfg.Keys, r.Keys); err != nil {
-			return cfg, o.Errorf("key.columns", "%v", err)
-		}
+	cfg.Keys, err = r.KeyColumns("key.columns", cfg.Mode == Upsert)
+	if err != nil {
+		return cfg, err
 	}
 	cfg.Client, err = clientConfig(o)
 	return cfg, err

@@ -19,14 +19,14 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// jobVariable says that this process is a job that a test kills: brokers, topic, output topic and
-// folder of state, and whether it ends.
+// jobVariable says that this process is a job that a test kills: brokers with commas between them,
+// topic, output topic, folder of the state, and whether it ends.
 const jobVariable = "VELO_KAFKA_JOB"
 
 // runJob is the job: it sums records in windows of a second and writes the windows to a topic.
 func runJob(args string) error {
 	a := strings.Split(args, " ")
-	brokers, in, out, dir, until := a[:1], a[1], a[2], a[3], a[4] == "end"
+	brokers, in, out, dir, until := strings.Split(a[0], ","), a[1], a[2], a[3], a[4] == "end"
 	schema, err := record.NewSchema("s", record.Field{Name: "k", Type: record.Int64},
 		record.Field{Name: "v", Type: record.Int64}, record.Field{Name: "at", Type: record.Timestamp})
 	if err != nil {
@@ -38,7 +38,7 @@ func runJob(args string) error {
 	}
 	ctx := context.Background()
 	src, err := NewSource(ctx, SourceConfig{
-		Client: ClientConfig{Brokers: brokers}, Topic: in, Schema: schema, UntilEnd: until,
+		Client: ClientConfig{Brokers: brokers}, Topic: in, Schema: schema, UntilEnd: until, Group: in,
 	})
 	if err != nil {
 		return err
@@ -106,27 +106,19 @@ func TestExactlyOnce(t *testing.T) {
 	t.Logf("seed %d", seed)
 	begin := time.Now().Truncate(time.Second)
 
-	var checked atomic.Int64
+	check := &exactChecker{t: t, begin: begin}
 	checking, stop := context.WithCancel(context.Background())
 	var checker sync.WaitGroup
-	checker.Go(func() { checkExact(checking, t, f, begin, &checked) })
+	checker.Go(func() { checkExact(checking, t, f, check) })
 	defer checker.Wait()
 	defer stop()
 
 	var producer sync.WaitGroup
-	producer.Go(func() { produceExact(t, f, begin) })
-	start := func(until string) *exec.Cmd {
-		job := exec.Command(os.Args[0])
-		job.Env = append(os.Environ(), fmt.Sprintf("%s=%s exact-in exact-out %s %s", jobVariable, f.addresses[0],
-			dir, until))
-		job.Stderr = os.Stderr
-		if err := job.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return job
-	}
+	producer.Go(func() {
+		produceExact(t, f, "exact-in", begin, 60*time.Millisecond, func(w int) bool { return w < exactWindows })
+	})
 	for round := range 12 {
-		job := start("no")
+		job := startExact(t, f.addresses, "exact", dir, "no")
 		time.Sleep(200*time.Millisecond + time.Duration(random.IntN(1200))*time.Millisecond)
 		if round == 6 {
 			theBroker.Kill()
@@ -140,47 +132,59 @@ func TestExactlyOnce(t *testing.T) {
 		_ = job.Wait()
 	}
 	producer.Wait()
-	if err := start("end").Wait(); err != nil {
+	if err := startExact(t, f.addresses, "exact", dir, "end").Wait(); err != nil {
 		t.Fatal(err)
 	}
-	for until := time.Now().Add(30 * time.Second); checked.Load() < exactWindows*exactKeys &&
-		time.Now().Before(until); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	if n := checked.Load(); n != exactWindows*exactKeys {
-		t.Errorf("%d rows, expected %d", n, exactWindows*exactKeys)
-	}
+	check.wait(exactWindows)
 }
 
-// produceExact writes the input, a window at a time.
-func produceExact(t *testing.T, f *fake, begin time.Time) {
+// startExact starts the job in a process of its own. Its topics are name-in and name-out.
+func startExact(t *testing.T, brokers []string, name, dir, until string) *exec.Cmd {
+	t.Helper()
+	job := exec.Command(os.Args[0])
+	job.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s-in %s-out %s %s", jobVariable, strings.Join(brokers, ","),
+		name, name, dir, until))
+	job.Stderr = os.Stderr
+	err := job.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job
+}
+
+// produceExact writes the input, a window at a time, as long as more says that there is another.
+// It returns how many windows it wrote.
+func produceExact(t *testing.T, f *fake, topic string, begin time.Time, every time.Duration,
+	more func(window int) bool,
+) (windows int) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		t.Error(err)
-		return
+		return 0
 	}
 	defer client.Close()
-	for w := range exactWindows {
+	for ; more(windows); windows++ {
 		var all []*kgo.Record
 		for p := range exactPartitions {
-			for i := w * exactPerWindow; i < (w+1)*exactPerWindow; i++ {
+			for i := windows * exactPerWindow; i < (windows+1)*exactPerWindow; i++ {
 				at := begin.Add(time.Duration(i) * time.Second / exactPerWindow).UTC().Format(time.RFC3339Nano)
 				all = append(all, &kgo.Record{
-					Topic: "exact-in", Partition: int32(p), Value: fmt.Appendf(nil, `{"k":%d,"v":%d,"at":"%s"}`,
+					Topic: topic, Partition: int32(p), Value: fmt.Appendf(nil, `{"k":%d,"v":%d,"at":"%s"}`,
 						i%exactKeys, i, at),
 				})
 			}
 		}
 		if err := client.ProduceSync(context.Background(), all...).FirstErr(); err != nil {
 			t.Error(err)
-			return
+			return windows
 		}
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(every)
 	}
+	return windows
 }
 
-// checkExact checks the output as it comes. Keys of one window may come in any order.
-func checkExact(ctx context.Context, t *testing.T, f *fake, begin time.Time, checked *atomic.Int64) {
+// checkExact checks the output as it comes, with a consumer of franz-go.
+func checkExact(ctx context.Context, t *testing.T, f *fake, check *exactChecker) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"exact-out": {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
@@ -188,24 +192,56 @@ func checkExact(ctx context.Context, t *testing.T, f *fake, begin time.Time, che
 		return
 	}
 	defer client.Close()
-	window, keys := 0, map[int]bool{}
 	for ctx.Err() == nil {
-		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
-			var row exactRow
-			if err := json.Unmarshal(r.Value, &row); err != nil {
-				t.Errorf("%s: %v", r.Value, err)
-				return
-			}
-			if len(keys) == exactKeys {
-				window, keys = window+1, map[int]bool{}
-			}
-			if w := int(row.W.Sub(begin) / time.Second); w != window || keys[row.K] || row.N != exactSum(w, row.K) {
-				t.Errorf("%s at offset %d: window %d key %d, expected window %d, keys so far %v, sum %d", r.Value,
-					r.Offset, w, row.K,
-					window, keys, exactSum(w, row.K))
-			}
-			keys[row.K] = true
-			checked.Add(1)
-		})
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) { check.row(r.Value, r.Offset) })
+	}
+}
+
+// exactChecker checks each prefix of the output: windows come in order, each row once. Keys of one
+// window may come in any order.
+type exactChecker struct {
+	t     *testing.T
+	begin time.Time
+
+	window int
+	keys   map[int]bool
+	// rows are how many rows have been checked.
+	rows atomic.Int64
+}
+
+// row checks the next row.
+func (c *exactChecker) row(value []byte, offset int64) {
+	var row exactRow
+	err := json.Unmarshal(value, &row)
+	if err != nil {
+		c.t.Errorf("%s: %v", value, err)
+		return
+	}
+	if len(c.keys) == exactKeys {
+		c.window, c.keys = c.window+1, nil
+	}
+	if c.keys == nil {
+		c.keys = map[int]bool{}
+	}
+	w := int(row.W.Sub(c.begin) / time.Second)
+	if w != c.window || c.keys[row.K] || row.N != exactSum(w, row.K) {
+		c.t.Errorf("%s at offset %d: window %d key %d, expected window %d, keys so far %v, sum %d", value, offset, w,
+			row.K, c.window, c.keys, exactSum(w, row.K))
+	}
+	c.keys[row.K] = true
+	c.rows.Add(1)
+}
+
+// wait waits until all rows of so many windows have been checked, and no more come.
+func (c *exactChecker) wait(windows int) {
+	c.t.Helper()
+	want := int64(windows * exactKeys)
+	for until := time.Now().Add(time.Minute); c.rows.Load() < want && time.Now().Before(until); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond) // for a row that should not be there
+	n := c.rows.Load()
+	if n != want {
+		c.t.Errorf("%d rows, expected %d", n, want)
 	}
 }

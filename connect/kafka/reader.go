@@ -235,7 +235,7 @@ func (r *Reader) ResumeFrom(saved []record.Position) (resumed []string, now []re
 		case i >= 0:
 			at, err := parsePosition(saved[i].Offset)
 			if err == nil {
-				err = r.consumer.resume(ctx, p, &at)
+				err = patiently(ctx, func() error { return r.consumer.resume(ctx, p, &at) })
 			}
 			if err != nil {
 				return nil, nil, r.consumer.partitionError(p.id, err)
@@ -243,7 +243,11 @@ func (r *Reader) ResumeFrom(saved []record.Position) (resumed []string, now []re
 			resumed = append(resumed, p.split)
 		case known && !r.fresh:
 			// It has appeared since, so nothing of it was read.
-			first, _, err := r.consumer.bounds(ctx, p.id)
+			var first int64
+			err := patiently(ctx, func() (err error) {
+				first, _, err = r.consumer.bounds(ctx, p.id)
+				return err
+			})
 			if err != nil {
 				return nil, nil, r.consumer.partitionError(p.id, err)
 			}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
 )
@@ -150,9 +150,6 @@ type Sink struct {
 	done note
 }
 
-// noWindow is before all windows.
-const noWindow = math.MinInt64
-
 // NewSink checks that the brokers and the topic can be reached. It takes some seconds at most.
 func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 	if err := cfg.Validate(); err != nil {
@@ -166,23 +163,29 @@ func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
-	s := &Sink{cfg: cfg, rows: rows, done: note{Window: noWindow}}
+	s := &Sink{cfg: cfg, rows: rows, done: note{Note: cursors.Note{Window: cursors.None}}}
 	s.client, err = s.newClient(kgo.RecordDeliveryTimeout(deliveryTimeout))
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	topics, err := kadm.NewClient(s.client).ListTopics(ctx, cfg.Topic)
-	if err == nil {
-		err = topics[cfg.Topic].Err
-	}
+	err = patiently(ctx, func() error {
+		topics, err := kadm.NewClient(s.client).ListTopics(ctx, cfg.Topic)
+		if err == nil {
+			err = topics[cfg.Topic].Err
+		}
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			err = errNoTopic
+		}
+		return err
+	})
 	if err != nil {
 		s.client.Close()
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if errors.Is(err, errNoTopic) {
 			return nil, fmt.Errorf("kafka: there is no topic %q, or the user may not see it", cfg.Topic)
 		}
-		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, err)
+		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, advised(err))
 	}
 	return s, nil
 }
@@ -272,7 +275,7 @@ func isFinal(err error) bool {
 		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion,
 		kerr.InvalidTopicException,
-		kerr.InvalidTransactionTimeout, kerr.PolicyViolation, kerr.SaslAuthenticationFailed, errReplaced, errOtherJob,
+		kerr.InvalidTransactionTimeout, kerr.PolicyViolation, kerr.SaslAuthenticationFailed, cursors.ErrReplaced, errOtherJob,
 	} {
 		if errors.Is(err, final) {
 			return true
@@ -459,21 +462,4 @@ func (p *texts) next(i, from int) ([]byte, int) {
 		return nil, ^end
 	}
 	return p.text[from:end:end], end
-}
-
-// upsertKeys are the keys of a result in mode Upsert: the given ones, if they have all columns that
-// tell its rows apart.
-func upsertKeys(given, needed []string) ([]string, error) {
-	if len(given) == 0 {
-		return needed, nil
-	}
-	for _, name := range needed {
-		if !slices.Contains(given, name) {
-			return nil, fmt.Errorf("the key lacks column %q, so rows would replace rows of other groups", name)
-		}
-	}
-	if len(needed) == 0 {
-		return nil, errors.New("the result has no columns that tell its rows apart")
-	}
-	return given, nil
 }

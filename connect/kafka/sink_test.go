@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -145,7 +146,7 @@ func testSinkWindows(t *testing.T, cluster func(testing.TB, int32, ...string) *f
 	cfg := SinkConfig{Topic: "windows", Keys: []string{"k"}, CursorTopic: "cursors-" + job}
 	a := f.sink(cfg)
 	defer a.Close()
-	if at, err := a.Recover(ctx, job, nil); err != nil || at != noWindow {
+	if at, err := a.Recover(ctx, job, nil); err != nil || at != cursors.None {
 		t.Fatalf("%d, %v", at, err)
 	}
 	begun, err := a.Save(ctx)
@@ -177,7 +178,7 @@ func testSinkWindows(t *testing.T, cluster func(testing.TB, int32, ...string) *f
 	for errors.Is(err, record.ErrTransient) {
 		err = a.EndWindow(ctx, 2)
 	}
-	if !errors.Is(err, errReplaced) {
+	if !errors.Is(err, cursors.ErrReplaced) {
 		t.Errorf("the process before: %v", err)
 	}
 	// It has fenced the successor when it asked, which goes on nevertheless.
@@ -200,9 +201,10 @@ func testSinkWindows(t *testing.T, cluster func(testing.TB, int32, ...string) *f
 		saved []byte
 		want  string
 	}{
-		"no state":        {cfg, nil, "the state has nothing"},
-		"no cursor":       {SinkConfig{Topic: "windows", CursorTopic: "other-" + job}, saved, "has no cursor"},
-		"a damaged state": {cfg, []byte("{"), "is damaged"},
+		"no state":           {cfg, nil, "the state has nothing"},
+		"no cursor":          {SinkConfig{Topic: "windows", CursorTopic: "other-" + job}, saved, "has no cursor"},
+		"a cursor of before": {cfg, []byte(`{"window":99}`), "says less than what was committed"},
+		"a damaged state":    {cfg, []byte("{"), "is damaged"},
 	} {
 		s := f.sink(c.cfg)
 		if _, err := s.Recover(ctx, job, c.saved); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -366,7 +368,7 @@ func testSinkNumbers(t *testing.T, cluster func(testing.TB, int32, ...string) *f
 			}
 		}
 		if before != nil {
-			if err := commit(before, 100); !errors.Is(err, errReplaced) {
+			if err := commit(before, 100); !errors.Is(err, cursors.ErrReplaced) {
 				t.Errorf("the process before: %v", err)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -215,6 +216,9 @@ func NewSource(ctx context.Context, cfg SourceConfig) (*Source, error) {
 	return s, nil
 }
 
+// errNoTopic says that the brokers do not know the topic.
+var errNoTopic = errors.New("there is no such topic")
+
 // connect makes the client of one query and finds the topic.
 func (s *Source) connect(ctx context.Context) (*consumer, error) {
 	cfg := s.cfg
@@ -244,13 +248,20 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	topic, err := c.describe(ctx)
+	var topic *kmsg.MetadataResponseTopic
+	err = patiently(ctx, func() (err error) {
+		topic, err = c.describe(ctx)
+		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+			err = errNoTopic // it could pass, and is a wrong name most of the time
+		}
+		return err
+	})
 	if err != nil {
 		c.close()
-		if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		if errors.Is(err, errNoTopic) {
 			return nil, fmt.Errorf("kafka: there is no topic %q, or the user may not see it", cfg.Topic)
 		}
-		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, err)
+		return nil, fmt.Errorf("kafka: topic %q of %v: %w", cfg.Topic, cfg.Client.Brokers, advised(err))
 	}
 	c.id, c.total = topic.TopicID, len(topic.Partitions)
 	for i := range topic.Partitions {
@@ -287,7 +298,8 @@ func (s *Source) Readers(int) ([]record.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.place(ctx); err != nil {
+	err = patiently(ctx, func() error { return c.place(ctx) })
+	if err != nil {
 		c.close()
 		return nil, fmt.Errorf("kafka: topic %q: %w", s.cfg.Topic, err)
 	}

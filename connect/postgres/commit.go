@@ -3,17 +3,15 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"iter"
-	"math"
 	"strconv"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -50,25 +48,14 @@ import (
 // A commit that the server has confirmed is on its disk, whatever synchronous_commit the database
 // prefers: the rows of a window that was confirmed are not kept.
 
-// noWindow is before all windows.
-const noWindow = math.MinInt64
-
 // note is what the cursor's row says, and what a state keeps of it.
 type note struct {
-	// Window is the end of the last window that is written, in nanoseconds since 1970.
-	Window int64 `json:"window"`
-	// Number is the number of the last transaction of rows that are in no window.
-	Number uint64 `json:"number"`
+	cursors.Note
 	// These are not in a state.
 	incarnation, target string
 }
 
-var (
-	errReplaced = errors.New("another process has taken over the sink: the job runs twice, or its state was copied")
-	errGone     = errors.New("the row of the sink in the cursor table is gone")
-	errBack     = errors.New("the cursor says less than what was committed: the database was restored, or a standby " +
-		"that lacked something has taken over")
-)
+var errGone = errors.New("the row of the sink in the cursor table is gone")
 
 // takeOverWait is how long a start waits for the lock before it ends who has it.
 const takeOverWait = 2 * time.Second
@@ -82,38 +69,10 @@ const (
 // Recover begins transactions, and returns the end of the last window that was written: see
 // record.Committer.
 func (s *Sink) Recover(ctx context.Context, job string, saved []byte) (window int64, err error) {
-	before := note{Window: noWindow}
-	if saved != nil {
-		if err := json.Unmarshal(saved, &before); err != nil {
-			return 0, s.failed(fmt.Errorf("what the state has of the sink is damaged: %w", err))
-		}
-	}
 	at, err := s.recover(ctx, job, func(at note, found bool) error {
-		switch {
-		case saved == nil && at.Window != noWindow:
-			return fmt.Errorf("the cursor in table %s says that windows up to %s were written, and the state has "+
-				"nothing: put the state back, or begin anew in another folder", s.cfg.CursorTable, end(at.Window))
-		case before.Window != noWindow && !found:
-			return fmt.Errorf("windows up to %s were written when the state was saved, and table %s has no cursor: it "+
-				"was removed", end(before.Window), s.cfg.CursorTable)
-		case at.Window < before.Window:
-			return fmt.Errorf("windows up to %s were written when the state was saved, and the cursor says %s: %w",
-				end(before.Window), end(at.Window), errBack)
-		}
-		return nil
+		return cursors.Check(saved, at.Note, found, "table "+s.cfg.CursorTable)
 	})
 	return at.Window, err
-}
-
-// end is the end of a window for people.
-func end(window int64) string {
-	switch window {
-	case noWindow:
-		return "none"
-	case math.MaxInt64:
-		return "the end of the input"
-	}
-	return time.Unix(0, window).UTC().Format(time.RFC3339Nano)
 }
 
 // RecoverOutput begins transactions, and returns the number of the last one: see
@@ -127,9 +86,7 @@ func (s *Sink) RecoverOutput(ctx context.Context, job string) (number uint64, er
 // refused disturbs nobody.
 func (s *Sink) recover(ctx context.Context, job string, check func(at note, found bool) error) (at note, err error) {
 	s.job = job
-	random := make([]byte, 8)
-	_, _ = rand.Read(random) // it never fails
-	s.incarnation = hex.EncodeToString(random)
+	s.incarnation = cursors.Incarnation()
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	for delay := recoverMin; ; delay = min(2*delay, recoverMax) {
@@ -221,7 +178,7 @@ func (s *Sink) Save(context.Context) ([]byte, error) {
 // EndWindow writes the rows since the last window, exactly once: see record.Committer.
 func (s *Sink) EndWindow(ctx context.Context, window int64) error {
 	if window > s.done.Window { // only this goroutine changes it
-		err := s.transact(ctx, &note{Window: window, Number: s.done.Number}, s.send)
+		err := s.transact(ctx, &note{Note: cursors.Note{Window: window, Number: s.done.Number}}, s.send)
 		if err != nil {
 			return s.judged(ctx, err)
 		}
@@ -235,7 +192,7 @@ func (s *Sink) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.
 	if number <= s.done.Number {
 		return nil
 	}
-	next := &note{Window: s.done.Window, Number: number}
+	next := &note{Note: cursors.Note{Window: s.done.Window, Number: number}}
 	return s.judged(ctx, s.transact(ctx, next, func(ctx context.Context) error { return s.sendAll(ctx, rows) }))
 }
 
@@ -304,9 +261,9 @@ func (s *Sink) isThere(ctx context.Context, next *note) (bool, error) {
 	case !found:
 		return false, errGone
 	case at.incarnation != s.incarnation:
-		return false, errReplaced
+		return false, cursors.ErrReplaced
 	case at.Window < s.done.Window || at.Number < s.done.Number:
-		return false, errBack
+		return false, cursors.ErrBack
 	case at.Window >= next.Window && at.Number >= next.Number:
 		s.set(at)
 		return true, nil
@@ -352,9 +309,9 @@ func (s *Sink) ask(ctx context.Context) (at note, found bool, err error) {
 	rows, err := s.query(ctx, fmt.Sprintf("SELECT incarnation, target, window_end, number FROM %s "+
 		"WHERE job = $1 AND sink = $2 FOR UPDATE", s.cursor.quoted()), s.job, s.cfg.Name)
 	if err != nil || len(rows) == 0 {
-		return note{Window: noWindow}, false, err
+		return note{Note: cursors.Note{Window: cursors.None}}, false, err
 	}
-	at = note{Window: noWindow, incarnation: string(rows[0][0]), target: string(rows[0][1])}
+	at = note{Note: cursors.Note{Window: cursors.None}, incarnation: string(rows[0][0]), target: string(rows[0][1])}
 	if rows[0][2] != nil {
 		at.Window, err = strconv.ParseInt(string(rows[0][2]), 10, 64)
 	}
@@ -371,7 +328,7 @@ func (s *Sink) ask(ctx context.Context) (at note, found bool, err error) {
 func (s *Sink) end(ctx context.Context, next *note) error {
 	if next != nil {
 		window := ""
-		if next.Window != noWindow {
+		if next.Window != cursors.None {
 			window = strconv.FormatInt(next.Window, 10)
 		}
 		_, err := s.query(ctx, fmt.Sprintf("UPDATE %s SET incarnation = $3, window_end = nullif($4, '')::bigint, "+

@@ -3,10 +3,6 @@ package postgres
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/velo-engine/velo/connect"
 	"github.com/velo-engine/velo/record"
@@ -58,36 +54,9 @@ func sinkConfig(r *connect.SinkRequest) (cfg SinkConfig, err error) {
 		CursorTable: o.Text("cursor.table"), TransactionTimeout: o.Duration("transaction.timeout"),
 		WindowBytes: int(o.Int("window.bytes")), Say: r.Say,
 	}
-	if o.Has("key.columns") {
-		if cfg.Mode != Upsert {
-			return cfg, o.Errorf("key.columns", "they are for mode upsert: mode append has no key")
-		}
-		for _, name := range strings.Split(o.Text("key.columns"), ",") {
-			cfg.Keys = append(cfg.Keys, strings.TrimSpace(name))
-		}
+	if cfg.Mode != Upsert && o.Has("key.columns") {
+		return cfg, o.Errorf("key.columns", "they are for mode upsert: mode append has no key")
 	}
-	if cfg.Mode == Upsert {
-		cfg.Keys, err = upsertKeys(cfg.Keys, r.Keys)
-		if err != nil {
-			return cfg, o.Errorf("key.columns", "%v", err)
-		}
-	}
-	return cfg, nil
-}
-
-// upsertKeys are the keys of a result in mode Upsert: the given ones, if they have all columns that
-// tell its rows apart.
-func upsertKeys(given, needed []string) ([]string, error) {
-	if len(given) == 0 {
-		return needed, nil
-	}
-	for _, name := range needed {
-		if !slices.Contains(given, name) {
-			return nil, fmt.Errorf("the key lacks column %q, so rows would replace rows of other groups", name)
-		}
-	}
-	if len(needed) == 0 {
-		return nil, errors.New("the result has no columns that tell its rows apart")
-	}
-	return given, nil
+	cfg.Keys, err = r.KeyColumns("key.columns", cfg.Mode == Upsert)
+	return cfg, err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/velo-engine/velo/connect"
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -225,7 +226,7 @@ func TestFinal(t *testing.T) {
 		{fmt.Errorf("%w", &pgconn.PgError{Code: "23505"}), true},
 		{&pgconn.PgError{Code: "42501"}, true},
 		{&pgconn.PgError{Code: "28P01"}, true},
-		{fmt.Errorf("%w", errReplaced), true},
+		{fmt.Errorf("%w", cursors.ErrReplaced), true},
 		{fmt.Errorf("%w", final{errors.New("x")}), true},
 	} {
 		if got := isFinal(test.err); got != test.want {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -272,7 +273,7 @@ func NewSink(ctx context.Context, cfg SinkConfig) (*Sink, error) {
 	if cfg.Say == nil {
 		cfg.Say = func(string) {}
 	}
-	s := &Sink{cfg: cfg, done: note{Window: noWindow}}
+	s := &Sink{cfg: cfg, done: note{Note: cursors.Note{Window: cursors.None}}}
 	s.rows = newEncoder(&s.cfg, &s.replaced)
 	s.table, _ = parseName(cfg.Table)
 	s.cursor, _ = parseName(cfg.CursorTable)

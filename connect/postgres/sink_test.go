@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/velo-engine/velo/internal/cursors"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -229,7 +230,7 @@ func TestWindows(t *testing.T) {
 			s := newServer(t)
 			first := s.sink(SinkConfig{Mode: mode, Create: true})
 			at, err := first.Recover(t.Context(), "job", nil)
-			if err != nil || at != noWindow {
+			if err != nil || at != cursors.None {
 				t.Fatalf("%v, %v", at, err)
 			}
 			before, err := first.Save(t.Context())
@@ -258,7 +259,7 @@ func TestWindows(t *testing.T) {
 			if at, err := second.Recover(t.Context(), "job", before); err != nil || at != 3 {
 				t.Fatalf("%v, %v: expected to go on after 3", at, err)
 			}
-			if err := window(t, first, 4); !errors.Is(err, errReplaced) {
+			if err := window(t, first, 4); !errors.Is(err, cursors.ErrReplaced) {
 				t.Errorf("the process before: %v", err)
 			}
 			must(t, window(t, second, 4))
@@ -267,7 +268,7 @@ func TestWindows(t *testing.T) {
 
 			s.exec("UPDATE velo_cursors SET window_end = 3")
 			if _, err := s.sink(SinkConfig{Mode: mode}).Recover(t.Context(), "job", []byte(`{"window":4}`)); !errors.Is(err,
-				errBack) {
+				cursors.ErrBack) {
 				t.Errorf("a database that was put back: %v", err)
 			}
 			s.exec("ALTER TABLE sums RENAME TO sums2; CREATE TABLE sums (LIKE sums2 INCLUDING ALL); " +
@@ -363,7 +364,7 @@ func TestChanges(t *testing.T) {
 				if n, err := next.RecoverOutput(t.Context(), table); err != nil || n != number {
 					t.Fatalf("%v, %v: expected to go on after %d", n, err, number)
 				}
-				if err := sink.Commit(t.Context(), number+1, batches(), false); !errors.Is(err, errReplaced) {
+				if err := sink.Commit(t.Context(), number+1, batches(), false); !errors.Is(err, cursors.ErrReplaced) {
 					t.Fatalf("the process before: %v", err)
 				}
 				sink = next
@@ -620,7 +621,7 @@ func TestHungPredecessor(t *testing.T) {
 	if err := <-ended; !errors.Is(err, record.ErrTransient) {
 		t.Errorf("it hung: %v", err)
 	}
-	if err := first.EndWindow(t.Context(), 2); !errors.Is(err, errReplaced) {
+	if err := first.EndWindow(t.Context(), 2); !errors.Is(err, cursors.ErrReplaced) {
 		t.Errorf("tried again: %v", err)
 	}
 	must(t, window(t, second, 2))

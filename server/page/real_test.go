@@ -89,7 +89,8 @@ func TestRealServer(t *testing.T) {
 		}
 	}
 	push()
-	b.until("document.querySelector('.neck.big').textContent.includes('The sources are the bottleneck')")
+	// An idle source that is pushed to is no bottleneck.
+	b.until("document.querySelector('.neck.big').textContent.includes('Nothing arrives: the last record came ')")
 	b.until("document.querySelector('.strip button')")
 	b.until("document.querySelector('.u-over')")
 	b.shot("real-job")

@@ -29,6 +29,8 @@ type Engine struct {
 	Error   string  `json:"error,omitempty"`
 
 	Bottleneck engine.Bottleneck `json:"bottleneck"`
+	// IdleSince is when a record came last, or the start, if nothing arrives; else nil.
+	IdleSince *time.Time `json:"idle_since,omitempty"`
 
 	Epoch   uint64   `json:"epoch"`
 	Raised  uint64   `json:"epochs_raised"`
@@ -234,6 +236,10 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 		Name: name, Seconds: now.Elapsed.Seconds(), Ended: now.Ended, Error: text(now.Err),
 		Bottleneck: now.Bottleneck(earlier), Epoch: now.Epoch, Raised: now.Epochs.Raised,
 		Visible: now.Epochs.Published, NoImage: now.Epochs.NoImage, Held: now.Epochs.Held, State: stateOf(&now.State),
+	}
+	if e.Bottleneck.Limit == engine.LimitIdle {
+		since := time.Now().Add(now.Idle() - now.Elapsed).UTC().Truncate(time.Second)
+		e.IdleSince = &since
 	}
 	for i := range now.Plans {
 		p := planOf(&now, i)

@@ -46,11 +46,12 @@ const summaries = all => (all || []).map(e => e.summary).filter(e => e);
 function neck(engines, big) {
   if (!engines.length) return h('span', { class: 'soft' }, '');
   // Of several engines, the one that is held up most says what is wrong.
-  const worst = engines.map(e => e.bottleneck).sort((a, b) => weight(b) - weight(a))[0];
-  return h(big ? 'p' : 'span', { class: 'neck ' + worst.limit + (big ? ' big' : '') }, worst.text);
+  const most = [...engines].sort((a, b) => weight(b.bottleneck) - weight(a.bottleneck))[0];
+  const worst = most.bottleneck, since = most.idle_since;
+  return h(big ? 'p' : 'span', { class: 'neck ' + worst.limit + (big ? ' big' : ''), title: since ? 'since ' + clock(since) : '' }, worst.text);
 }
 
-function weight(b) { return (['none', 'unknown', 'input'].includes(b.limit) ? 0 : 1) + b.share; }
+function weight(b) { return (['none', 'unknown', 'input', 'idle'].includes(b.limit) ? 0 : 1) + b.share; }
 
 function stateOf(j) { return h('span', { class: 'state ' + j.state.split(' ')[0], title: clock(j.since) }, j.state); }
 

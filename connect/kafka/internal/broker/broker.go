@@ -1,5 +1,5 @@
-// Package broker starts a real broker of Apache Kafka for tests: one node, from the jars of Maven
-// Central, without Docker.
+// Package broker starts real brokers of Apache Kafka for tests, from the jars of Maven Central,
+// without Docker: one node, or a cluster.
 package broker
 
 import (
@@ -10,98 +10,42 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Version is the version of Kafka. pom.xml has it, too.
-const Version = "4.1.0"
-
+// formatTimeout and startTimeout bound the two steps of starting: some seconds each on a quiet
+// machine.
 const (
-	// fetchTimeout bounds how long the jars are fetched: 43 MB, about a minute.
-	fetchTimeout = 3 * time.Minute
-
-	// formatTimeout and startTimeout bound the two steps of starting: some seconds each on a quiet
-	// machine.
 	formatTimeout = 2 * time.Minute
 	startTimeout  = 2 * time.Minute
-
-	// Variable says where the jars are, or that a broker is wanted: tests that need one skip
-	// without it. Its value is a folder with the jars, or fetch, which has Maven fetch them into
-	// the user's cache the first time.
-	Variable = "VELO_KAFKA"
-	fetch    = "fetch"
 )
 
-// ErrNotWanted says that nobody asked for a broker.
-var ErrNotWanted = errors.New("no real broker was asked for: make kafka-test, or " + Variable + "=fetch, does")
-
-// Jars returns the folder with the jars of Kafka.
-func Jars(ctx context.Context) (string, error) {
-	dir := os.Getenv(Variable)
-	if dir == "" {
-		return "", ErrNotWanted
-	}
-	if _, err := exec.LookPath("java"); err != nil {
-		return "", fmt.Errorf("a broker needs java 17 or newer: %w", err)
-	}
-	if dir != fetch {
-		if !hasJars(dir) {
-			return "", fmt.Errorf("%s=%s: there is no kafka_2.13-%s.jar", Variable, dir, Version)
-		}
-		return dir, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir = filepath.Join(cache, "velo", "kafka-"+Version)
-	if hasJars(dir) {
-		return dir, nil
-	}
-	if _, err := exec.LookPath("mvn"); err != nil {
-		return "", fmt.Errorf("the jars of Kafka are not in %s, and fetching them needs Maven: %w", dir, err)
-	}
-	return dir, fetchJars(ctx, dir)
+// A Listener is one more way to reach the nodes of a cluster, besides the plain one.
+type Listener struct {
+	Name     string // such as SCRAM
+	Protocol string // PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
+	// Advertised is, for each node, the address that clients are told: that of a proxy, for
+	// example. Nil is where the node listens.
+	Advertised []string
 }
 
-// hasJars says whether a folder has all jars: it is renamed when it does.
-func hasJars(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "kafka_2.13-"+Version+".jar"))
-	return err == nil
-}
-
-// fetchJars has Maven copy the jars into a folder, which appears when it is complete.
-func fetchJars(ctx context.Context, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return err
-	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), "fetching-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(tmp)
-	if err := os.WriteFile(filepath.Join(tmp, "pom.xml"), pom, 0o600); err != nil {
-		return err
-	}
-	mvn := exec.CommandContext(ctx, "mvn", "-q", "-B",
-		"org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies", "-DoutputDirectory=libs")
-	mvn.Dir = tmp
-	if out, err := mvn.CombinedOutput(); err != nil {
-		return fmt.Errorf("mvn: %w\n%s", err, out)
-	}
-	if err := os.Rename(filepath.Join(tmp, "libs"), dir); err != nil && !hasJars(dir) {
-		return err
-	}
-	return nil
+// Config says what nodes are made of. The zero value is one node with a plain listener.
+type Config struct {
+	Nodes      int // 0 is 1
+	Listeners  []Listener
+	Properties string // more lines of server.properties
 }
 
 // A Broker is one node. Its data are in a folder, so it can be killed and started again.
 type Broker struct {
+	// ID is the number of the node, from 1 on.
+	ID int32
 	// Address is where it listens: 127.0.0.1 and a port.
 	Address string
+	// Listeners are where it listens besides that, by name.
+	Listeners map[string]string
 
 	jars, dir string
 	process   *exec.Cmd
@@ -109,37 +53,115 @@ type Broker struct {
 }
 
 // New makes a broker and starts it. Dir is an empty folder.
-func New(ctx context.Context, dir string) (*Broker, error) {
+func New(ctx context.Context, dir string, cfg Config) (*Broker, error) {
+	cfg.Nodes = 1
+	all, err := NewCluster(ctx, dir, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// NewCluster makes the brokers of a cluster and starts them. Each is a controller, too, so the
+// cluster goes on as long as more than half of them run. Dir is an empty folder.
+func NewCluster(ctx context.Context, dir string, cfg Config) (all []*Broker, err error) {
 	jars, err := Jars(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
+	nodes := max(cfg.Nodes, 1)
+	each := 2 + len(cfg.Listeners)
+	ports, err := freePorts(nodes * each)
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{Address: fmt.Sprintf("127.0.0.1:%d", ports[0]), jars: jars, dir: dir}
-	config := fmt.Sprintf(properties, b.Address, fmt.Sprintf("127.0.0.1:%d", ports[1]), filepath.ToSlash(
-		filepath.Join(dir, "data")))
-	if err := os.WriteFile(b.config(), []byte(config), 0o600); err != nil {
+	var controllers []string
+	for i := range nodes {
+		controllers = append(controllers, fmt.Sprintf("%d@%s", i+1, ports[i*each+1]))
+	}
+	for i := range nodes {
+		b := &Broker{ID: int32(i + 1), jars: jars, dir: filepath.Join(dir, fmt.Sprint(i+1))}
+		own := ports[i*each : (i+1)*each]
+		err := os.MkdirAll(b.dir, 0o755)
+		if err == nil {
+			err = os.WriteFile(b.config(), []byte(b.properties(cfg, own, controllers)), 0o600)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, b)
+	}
+	// All of them at once: a node listens only when more than half of the controllers run.
+	started := make(chan error, nodes)
+	for _, b := range all {
+		go func() {
+			err := b.format(ctx)
+			if err == nil {
+				err = b.Start(ctx)
+			}
+			started <- err
+		}()
+	}
+	var faults []error
+	for range all {
+		faults = append(faults, <-started)
+	}
+	err = errors.Join(faults...)
+	if err != nil {
+		for _, b := range all {
+			b.Kill()
+		}
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, formatTimeout)
-	defer cancel()
-	format := b.java(ctx, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.config())
-	if out, err := format.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("formatting the folder of a broker: %w\n%s", err, out)
+	return all, nil
+}
+
+// properties is the configuration of a node. Addresses are where it listens: as broker, as
+// controller, and for each more listener.
+func (b *Broker) properties(cfg Config, addresses, controllers []string) string {
+	b.Address, b.Listeners = addresses[0], map[string]string{}
+	listeners := []string{"PLAINTEXT://" + addresses[0], "CONTROLLER://" + addresses[1]}
+	advertised := listeners[:1:1]
+	protocols := []string{"PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT"}
+	for i, l := range cfg.Listeners {
+		at := addresses[2+i]
+		b.Listeners[l.Name] = at
+		listeners, protocols = append(listeners, l.Name+"://"+at), append(protocols, l.Name+":"+l.Protocol)
+		if l.Advertised != nil {
+			at = l.Advertised[b.ID-1]
+		}
+		advertised = append(advertised, l.Name+"://"+at)
 	}
-	return b, b.Start(ctx)
+	replicas := min(len(controllers), 3)
+	return fmt.Sprintf(properties, b.ID, strings.Join(controllers, ","), strings.Join(listeners, ","),
+		strings.Join(advertised, ","), strings.Join(protocols, ","), filepath.ToSlash(filepath.Join(b.dir, "data")),
+		replicas, max(replicas-1, 1)) + cfg.Properties
 }
 
 func (b *Broker) config() string { return filepath.Join(b.dir, "server.properties") }
 
-// java is a program of Kafka.
-func (b *Broker) java(ctx context.Context, class string, args ...string) *exec.Cmd {
-	all := append([]string{
-		"-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(b.jars, "*"), class,
-	}, args...)
+// format prepares the folder of the node's data.
+func (b *Broker) format(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, formatTimeout)
+	defer cancel()
+	format := Java(ctx, b.jars, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", b.config())
+	out, err := format.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("formatting the folder of a broker: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// Java is a program of Kafka. Jars are folders, with the separator of lists of paths between them.
+func Java(ctx context.Context, jars, class string, args ...string) *exec.Cmd {
+	var path []string
+	for _, dir := range filepath.SplitList(jars) {
+		path = append(path, filepath.Join(dir, "*"))
+	}
+	all := slices.Concat([]string{
+		"-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp",
+		strings.Join(path, string(filepath.ListSeparator)), class,
+	}, args)
 	return exec.CommandContext(ctx, "java", all...)
 }
 
@@ -150,9 +172,11 @@ func (b *Broker) Start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	b.process = b.java(context.Background(), "kafka.Kafka", b.config())
+	b.process = Java(context.Background(), b.jars, "kafka.Kafka", b.config())
 	b.process.Stdout, b.process.Stderr = log, log
-	if err := b.process.Start(); err != nil {
+	err = b.process.Start()
+	if err != nil {
+		b.process = nil
 		return err
 	}
 	b.ended = make(chan struct{})
@@ -193,15 +217,18 @@ func (b *Broker) Kill() {
 	}
 }
 
-// freePorts finds ports that nobody listens on.
-func freePorts(n int) (ports []int, err error) {
+// PID is the id of the broker's process.
+func (b *Broker) PID() int { return b.process.Process.Pid }
+
+// freePorts finds addresses that nobody listens on.
+func freePorts(n int) (addresses []string, err error) {
 	for range n {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, err
 		}
 		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		addresses = append(addresses, l.Addr().String())
 	}
-	return ports, nil
+	return addresses, nil
 }

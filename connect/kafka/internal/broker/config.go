@@ -1,31 +1,27 @@
 package broker
 
-import _ "embed"
-
-// pom says which jars make a broker.
-//
-//go:embed pom.xml
-var pom []byte
-
-// properties are the configuration of a node: its address, the address of its controller, and the
-// folder of its data.
+// properties are the configuration of a node: its number, the controllers, the listeners, those
+// that clients are told, their protocols, the folder of its data, how many replicas the topics of
+// Kafka's own have, and how many of them must be in sync.
 const properties = `process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@%[2]s
-listeners=PLAINTEXT://%[1]s,CONTROLLER://%[2]s
-advertised.listeners=PLAINTEXT://%[1]s
+node.id=%d
+controller.quorum.voters=%s
+listeners=%s
+advertised.listeners=%s
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=%s
 inter.broker.listener.name=PLAINTEXT
-log.dirs=%[3]s
+log.dirs=%s
 num.partitions=4
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor=%[7]d
 offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=%[7]d
+transaction.state.log.min.isr=%[8]d
 transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=%[7]d
+share.coordinator.state.topic.min.isr=%[8]d
+default.replication.factor=%[7]d
+min.insync.replicas=%[8]d
 group.initial.rebalance.delay.ms=0
 num.network.threads=1
 num.io.threads=2
