@@ -36,8 +36,7 @@ const (
 // becomes the next live one.
 type Cuts struct {
 	*epoch.Epochs
-	// group is the partitions of these cuts, as the epochs know them; it is nil for the first plan,
-	// which stays.
+	// group is the partitions of these cuts, as the epochs know them.
 	group *epoch.Group
 	// cuts are the cuts by slot.
 	cuts   []*result.Cut
@@ -92,6 +91,7 @@ func NewCuts(p *plan.Plan, route plan.Route, readers, partitions, held int, stat
 	slots := ownTables - 1 + held
 	c := newCuts(p, route, partitions, slots+1, state, wake) // one more for the last epoch
 	c.Epochs = epoch.New(readers, partitions, slots, wake, c.done)
+	c.group = c.First()
 	return c
 }
 

@@ -61,7 +61,10 @@ func (rs routers) wantRenewal(now Nanos) {
 // take gives each router the batch.
 func (rs routers) take(b *record.Batch, now Nanos) {
 	for _, r := range rs {
-		if !r.abandoned.Load() && !r.waiting {
+		switch {
+		case r.waiting && r.kept != nil:
+			r.kept.take(b.Positions()) // the plan begins after the batch
+		case !r.abandoned.Load() && !r.waiting:
 			r.times.arrive(r.cuts.Origin, now)
 			r.take(b)
 		}
@@ -245,6 +248,7 @@ func (f *Fan) Add(r *Router, epoch uint64) {
 		first.pins.Add(r.pins.Tables()...)
 	}
 	r.pins = first.pins
+	r.follow(first)
 	f.routers = append(f.routers, r)
 	f.stages = joinStages(f.routers)
 	if first.atEnd {
@@ -253,8 +257,8 @@ func (f *Fan) Add(r *Router, epoch uint64) {
 }
 
 // Remove takes the router of a plan that is removed while the engine runs out of the fan, also if
-// it is busy. It is not the first router. It is called on the fan's thread, between two Steps,
-// while the epochs are held.
+// it is busy. Another router is left. It is called on the fan's thread, between two Steps, while
+// the epochs are held.
 func (f *Fan) Remove(r *Router) {
 	f.routers = slices.DeleteFunc(slices.Clone(f.routers), func(other *Router) bool { return other == r })
 	f.stages = joinStages(f.routers)
@@ -269,10 +273,11 @@ func (f *Fan) Remove(r *Router) {
 }
 
 // End has the router of a plan that is added while the engine runs say that its reader has ended:
-// the others of the reader have said so before. It is called on the thread that the reader had,
-// while the epochs are held.
-func (r *Router) End(epoch uint64) {
+// the others of the reader, of which other is one, have said so before. It is called on the thread
+// that the reader had, while the epochs are held.
+func (r *Router) End(epoch uint64, other *Router) {
 	r.Join(epoch, epoch)
+	r.follow(other)
 	r.inFan = true
 	r.startEnd() // the rings are empty, so all marks find room
 }

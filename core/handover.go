@@ -29,6 +29,33 @@ type handover struct {
 	taken groupBatch
 }
 
+// beginHandover notes what the partition has to do for the shards that move at an epoch.
+func (p *Partition) beginHandover(number uint64, slot int) {
+	m := p.cuts.move
+	if m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
+		p.handover = &handover{move: m, slot: slot}
+	}
+}
+
+// leaveHandover has a partition that was abandoned take no groups any more. It returns true while
+// the new owner of its shards, which may not have been abandoned yet, reads the image: until then
+// the partition must not answer the next epoch.
+func (p *Partition) leaveHandover() (waits bool) {
+	h := p.handover
+	switch {
+	case h == nil:
+		return false
+	case h.to == p.id:
+		p.cuts.handed.Store(h.epoch) // the old owner waits for it
+		p.cuts.wake()
+	case p.cuts.handed.Load() < h.epoch:
+		p.stall = StallMark
+		return true
+	}
+	p.handover = nil
+	return false
+}
+
 // groupBatch is some groups of another table, column by column.
 type groupBatch struct {
 	hashes        []uint64

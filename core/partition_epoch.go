@@ -20,9 +20,7 @@ func (p *Partition) answer(number uint64, slot int) {
 		panic("core: an epoch was passed over")
 	}
 	p.epoch, p.stamp = number, number+1
-	if m := p.cuts.move; m.epoch == number && m.from != m.to && (m.from == p.id || m.to == p.id) {
-		p.handover = &handover{move: m, slot: slot}
-	}
+	p.beginHandover(number, slot)
 	isLast := p.cuts.IsLast(slot)
 	if w := p.layout.Window; w != nil {
 		p.closed = max(p.closed, w.Closed(p.watermark()))
@@ -281,6 +279,7 @@ func (p *Partition) beginDiscarding() {
 		p.resume() // the marks are of the epoch that was answered; otherwise they are of the next
 	}
 	p.phase = discarding
+	p.leaveHandover()
 }
 
 // discard takes everything out of the rings, and answers an epoch when all marks have come.
@@ -290,7 +289,7 @@ func (p *Partition) discard() (work int) {
 			work += p.drain(r, chunksPerStep)
 		}
 	}
-	if p.unmarked > 0 {
+	if p.unmarked > 0 || p.leaveHandover() {
 		return work
 	}
 	number, slot := p.cuts.Raised()
@@ -298,6 +297,7 @@ func (p *Partition) discard() (work int) {
 		return work
 	}
 	p.epoch = number
+	p.beginHandover(number, slot)
 	m := p.cuts.cuts[slot].Images[p.id]
 	m.Forget()
 	m.Panes, m.Readers = append(m.Panes[:0], p.shown.Panes...), append(m.Readers[:0], p.shown.Readers...)
@@ -306,6 +306,7 @@ func (p *Partition) discard() (work int) {
 		p.phase = answeredLast
 	}
 	p.cuts.Answer(true)
+	p.leaveHandover()
 	if p.phase == discarding {
 		p.resume()
 	}

@@ -92,6 +92,18 @@ func (r *Router) KeepPositions(at Resumed) {
 	r.times.watermark, r.times.next, r.times.marked = at.Watermark, at.Watermark, at.Watermark
 }
 
+// follow has the router of a plan that is added stand where another router of its reader stands. It
+// is called on the reader's thread.
+func (r *Router) follow(other *Router) {
+	if r.kept == nil {
+		return
+	}
+	r.kept.take(other.kept.splits)
+	if other.batch != nil {
+		r.kept.take(other.sourceBatch.Positions()) // no mark comes before the end of the batch
+	}
+}
+
 // CaughtUp says whether the reader has had nothing to give at least once, or has ended. Any
 // goroutine may call it.
 func (r *Router) CaughtUp() bool { return r.kept.quiet.Load() }

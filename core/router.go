@@ -59,8 +59,8 @@ type LeavingSource interface {
 	Source
 
 	// Left says, after Next has returned done, that the others' windows go on without this reader:
-	// it was removed, or it has failed and readers may be idle.
-	Left() bool
+	// it was removed, or it has failed and mayBeIdle says that readers may be idle in the plan.
+	Left(mayBeIdle bool) bool
 }
 
 // A routerPhase is what a router does next.
@@ -515,7 +515,7 @@ func (r *Router) startEnd() (work int) {
 	// An ended reader holds back no other if time passes by itself, or if it has left.
 	leaves, _ := r.source.(LeavingSource)
 	r.times.idle = !complete && r.layout.Window != nil &&
-		(r.layout.Window.Column < 0 || leaves != nil && leaves.Left())
+		(r.layout.Window.Column < 0 || leaves != nil && leaves.Left(r.layout.Window.Idle > 0))
 	return r.startMarks()
 }
 

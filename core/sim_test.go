@@ -695,7 +695,11 @@ func (s *sim) run() error {
 				}
 				shards = append(shards, k.Shard())
 			}
-			if m, err := s.cuts.RequestMove(plan.PartitionID(s.rng.IntN(s.partitions)), shards...); err == nil {
+			cuts := s.cuts
+			if s.second != nil && s.rng.IntN(2) == 0 { // also while it is being abandoned
+				cuts = s.second.cuts
+			}
+			if m, err := cuts.RequestMove(plan.PartitionID(s.rng.IntN(s.partitions)), shards...); err == nil {
 				s.moves = append(s.moves, m)
 			}
 		case 4:

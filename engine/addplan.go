@@ -20,19 +20,19 @@ import (
 // The readers bring the columns that the first plans read, and what Config.Columns names; a plan
 // that reads others can be added only if the readers bring all columns anyway (a Feed does). If the
 // plan looks up tables, AddPlan waits until they have been loaded. A StateBytes of 0 means as much
-// as the first plan has. While the plan is being added no epoch is raised: that takes as long as
-// the longest step of the runners.
+// as Engine.Plan has. While the plan is being added no epoch is raised: that takes as long as the
+// longest step of the runners.
 //
 // If the engine keeps a State, no other plan has the name of this one, and AddPlan returns when a
 // durable generation has the plan. From then on each start names it in Config.Plans. A start that
 // does not know whether AddPlan had returned names it in State.NewPlans too.
 //
 // The error lists what is wrong with the plan, or says that the engine has ended or is shutting
-// down (ErrEnded), that it moves shards (Rebalance) or runs a plan with From, that there would be
-// more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of the engine
-// (ErrCallback). The plan is not added then, and the epoch is 0. If ctx is done while the plan is
-// being added, the error wraps ErrAdding and it will be there soon. If the plan was added and could
-// not be saved, there is an error and the epoch.
+// down (ErrEnded), that it runs a plan with From, that Rebalance cannot move shards of the plan,
+// that there would be more than MaxPlans or MaxRingBytes, or that AddPlan was called on a thread of
+// the engine (ErrCallback). The plan is not added then, and the epoch is 0. If ctx is done while
+// the plan is being added, the error wraps ErrAdding and it will be there soon. If the plan was
+// added and could not be saved, there is an error and the epoch.
 func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err error) {
 	if err := e.callback(); err != nil {
 		return 0, fmt.Errorf("engine: plan not added: %w", err)
@@ -64,7 +64,7 @@ func (e *Engine) AddPlan(ctx context.Context, p PlanConfig) (epoch uint64, err e
 	if o.err != nil {
 		return 0, o.err
 	}
-	e.cuts.Want()
+	e.epochs.Want()
 	if err := e.wait(ctx, o.epoch); err != nil {
 		return o.epoch, fmt.Errorf("engine: plan added, it begins with epoch %d: %w", o.epoch, err)
 	}
@@ -93,8 +93,6 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 		fault("a plan with From runs in engines of its own")
 	case e.keeper != nil && e.runsNamed(nameOf(p.Plan)):
 		fault("a plan named %s runs already, and the state tells plans apart by their names", nameOf(p.Plan))
-	case e.cfg.Rebalance:
-		fault("Rebalance is for one plan")
 	case why != "":
 		fault("its source is not the source of the engine: %s", why)
 	case slices.Contains(e.Plans(), p.Plan):
@@ -104,6 +102,11 @@ func (e *Engine) planToAdd(p PlanConfig) (PlanConfig, error) {
 	}
 	if e.keeper != nil {
 		for _, why := range notKept(&p) {
+			fault("%s", why)
+		}
+	}
+	if e.cfg.Rebalance {
+		for _, why := range notMoved(&p) {
 			fault("%s", why)
 		}
 	}
@@ -140,7 +143,7 @@ func (e *Engine) notRead(p *PlanConfig) (names []string) {
 
 // admitPlan makes the branch of a plan that is to be added, in which nothing runs yet.
 func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err error) {
-	if e.inlets.sealed || e.stopping.Load() || e.cuts.Ended() {
+	if e.inlets.sealed || e.stopping.Load() || e.epochs.Ended() {
 		return nil, e.over()
 	}
 	p, err = e.planToAdd(p)
@@ -181,12 +184,13 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 		removed: make(chan struct{}),
 	}
 	b.copied, b.held = make([]atomic.Uint64, len(e.partitionOn)), make([]atomic.Uint64, len(e.partitionOn))
+	b.places = make([]atomic.Int32, len(e.partitionOn))
 	if e.keeper != nil {
 		b.state.KeepCut()
 	}
-	b.cuts = e.cuts.Beside(p.Plan, p.Route, b.state)
+	b.cuts = e.branches()[0].cuts.Beside(p.Plan, p.Route, b.state)
 	b.cuts.Divide(plans)
-	b.cuts.Origin = e.cuts.Origin
+	b.cuts.Origin = e.branches()[0].cuts.Origin
 	if p.Writer != nil {
 		b.output = newOutput(b)
 	}
@@ -244,7 +248,7 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 		defer k.plans.Unlock() // after the epochs have been released
 	}
 	last, held := e.holdEpochs()
-	defer e.cuts.Release() // after what is below, or when the engine ends meanwhile
+	defer e.epochs.Release() // after what is below, or when the engine ends meanwhile
 	if !held {
 		disclaimWriter(b)
 		return 0, e.over()
@@ -271,7 +275,7 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 	for _, j := range all {
 		if err := e.send(context.Background(), j.in.runner, func() { j.in.runner.install(j, last, read) }); err != nil {
 			// The runner had readers only, and they have all ended: nobody steps them.
-			j.router.End(last)
+			j.router.End(last, j.in.flows()[0].router)
 		}
 	}
 	return b.begins, nil
@@ -281,9 +285,9 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 // the engine is closed, or if the last epoch has been raised.
 func (e *Engine) holdEpochs() (last uint64, held bool) {
 	for {
-		next := e.cuts.Next() // before the look
-		last, held = e.cuts.Hold()
-		if held || e.cuts.LastRaised() || e.closing.Load() {
+		next := e.epochs.Next() // before the look
+		last, held = e.epochs.Hold()
+		if held || e.epochs.LastRaised() || e.closing.Load() {
 			return last, held
 		}
 		select {
@@ -306,7 +310,7 @@ func disclaimWriter(b *branch) {
 func (r *runner) install(j joining, last uint64, read []bool) {
 	i := slices.IndexFunc(r.agents, func(s stepper) bool { return s.inlet == j.in })
 	if i < 0 || r.agents[i].done {
-		j.router.End(last) // the reader has ended
+		j.router.End(last, j.in.flows()[0].router) // the reader has ended
 		return
 	}
 	if s, ok := j.in.source.(*pollSource); ok {
@@ -314,7 +318,7 @@ func (r *runner) install(j joining, last uint64, read []bool) {
 	}
 	fan, ok := j.in.agent.(*core.Fan)
 	if !ok {
-		fan = core.FanOf(j.in.router)
+		fan = core.FanOf(j.in.flows()[0].router)
 		j.in.agent, r.agents[i].Agent = fan, fan
 	}
 	fan.Add(j.router, last)
@@ -327,9 +331,9 @@ func (e *Engine) startAdded(b *branch) {
 	}
 	go e.as(callerOutput, func() {
 		// Before that there is no cut of the plan to be written.
-		for !e.cuts.Ended() && e.cuts.Visible() < b.begins && !e.closing.Load() {
-			next := e.cuts.Next()
-			if e.cuts.Ended() || e.cuts.Visible() >= b.begins {
+		for !e.epochs.Ended() && e.epochs.Visible() < b.begins && !e.closing.Load() {
+			next := e.epochs.Next()
+			if e.epochs.Ended() || e.epochs.Visible() >= b.begins {
 				break
 			}
 			select {

@@ -113,7 +113,7 @@ func wakeAligned(outs []*output) {
 // pinAligned pins a cut up to which all outputs have written, and waits for them.
 func (k *keeper) pinAligned(outs []*output) (slot int, err error) {
 	e, a := k.engine, &k.alignment
-	number := e.cuts.Want()
+	number := e.epochs.Want()
 	a.target.Store(number)
 	wakeAligned(outs)
 	defer func() {
@@ -127,8 +127,8 @@ func (k *keeper) pinAligned(outs []*output) (slot int, err error) {
 		return 0, err
 	}
 	a.mu.Lock()
-	cut, slot := e.cuts.Pin()
-	a.epoch, a.slot = cut.Epoch(), slot
+	slot = e.epochs.Pin()
+	a.epoch, a.slot = e.epochs.Number(slot), slot
 	a.target.Store(max(number, a.epoch))
 	waiting := slices.DeleteFunc(slices.Clone(outs), func(o *output) bool {
 		select {
@@ -150,7 +150,7 @@ func (k *keeper) pinAligned(outs []*output) (slot int, err error) {
 	defer a.mu.Unlock()
 	for _, o := range outs {
 		if o.written < a.epoch && !(isDone(o.through) && o.whole.Load()) {
-			e.cuts.Unpin(slot)
+			e.epochs.Unpin(slot)
 			return 0, errNotWritten
 		}
 	}

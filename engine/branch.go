@@ -74,7 +74,10 @@ type branch struct {
 	// by time, and that it held then. See interval.
 	copied, held []atomic.Uint64
 	partitions   []*core.Partition
-	output       *output // nil if the plan has no Writer
+	// places has the place of each partition among the agents of its runner, plus 1; it is 0 before
+	// the runner gets the partition, which stays there. The runner stores it. Statistic.
+	places []atomic.Int32
+	output *output // nil if the plan has no Writer
 
 	// before is the plan's last panic before the engine began with the plan.
 	before *usercode.Noted
@@ -250,7 +253,7 @@ func (b *branch) agentName(kind string, id int) string {
 	return fmt.Sprintf("plan/%d/%s/%d", b.id, kind, id)
 }
 
-// branches returns the branches, by the number of the plan.
+// branches returns the branches, by the number of the plan. There is at least one.
 func (e *Engine) branches() []*branch {
 	if p := e.list.Load(); p != nil {
 		return *p
@@ -260,7 +263,7 @@ func (e *Engine) branches() []*branch {
 
 // branchesAt returns the branches that are in the cut of a pinned slot.
 func (e *Engine) branchesAt(slot int) (list []*branch) {
-	epoch := e.cuts.At(slot).Epoch()
+	epoch := e.epochs.Number(slot)
 	for _, b := range e.branches() {
 		if b.in(slot, epoch) {
 			list = append(list, b)
@@ -296,11 +299,13 @@ func (e *Engine) newBranches() {
 			removed: make(chan struct{}),
 		}
 		b.copied, b.held = make([]atomic.Uint64, c.Partitions), make([]atomic.Uint64, c.Partitions)
+		b.places = make([]atomic.Int32, c.Partitions)
 		if c.State != nil {
 			b.state.KeepCut()
 		}
 		if id == 0 {
 			b.cuts = core.NewCuts(p.Plan, p.Route, len(c.Readers), c.Partitions, held, b.state, e.ringAll)
+			e.epochs = b.cuts.Epochs
 		} else {
 			b.cuts = e.branches()[0].cuts.Share(p.Plan, p.Route, b.state)
 		}
@@ -311,7 +316,6 @@ func (e *Engine) newBranches() {
 		}
 		e.addBranch(b)
 	}
-	e.branch = e.branches()[0]
 }
 
 // addPartitions makes the partitions of the plan.
@@ -441,9 +445,6 @@ func (c *Config) planFaults(fault func(format string, args ...any)) {
 		fault("Writer, OnLate, Exchange, Route and StatePolicy of several plans are set in Plans, for each of them")
 	case len(c.Plans) > MaxPlans:
 		fault("%d plans, at most %d are allowed", len(c.Plans), MaxPlans)
-	}
-	if c.Rebalance && len(c.Plans) > 1 {
-		fault("Rebalance is for one plan, there are %d", len(c.Plans))
 	}
 	seen := map[*plan.Plan]int{}
 	for i, p := range c.Plans {

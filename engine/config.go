@@ -204,7 +204,7 @@ type Config struct {
 	// Rebalance has the engine move shards from partitions whose runner is busy all the time to
 	// partitions whose runner is not, see MoveShard. It is decided at epochs, moves nothing while
 	// the load is even, and cannot divide the load of a single key; folding does that (Exchange).
-	// Stats says what was moved and why. The plan must have keys, must be routed by key, and must
+	// Stats says what was moved and why. Each plan must have keys, must be routed by key, and must
 	// have neither windows nor StateShed; there must be epochs by time.
 	Rebalance bool
 
@@ -363,19 +363,36 @@ func (c *Config) rebalanceFaults() (faults []error) {
 	if c.EpochInterval < 0 {
 		fault("Rebalance moves shards at epochs, and EpochInterval is %v: there are none by time", c.EpochInterval)
 	}
-	if c.StatePolicy == plan.StateShed {
-		fault("Rebalance cannot move shards of a plan that sheds: a group that finds no room would be lost")
+	for i, p := range c.plans() {
+		of := ""
+		if len(c.Plans) > 0 && p.Plan != nil && p.Plan.Source != nil {
+			of = fmt.Sprintf("plan %d (%s): ", i, nameOf(p.Plan))
+		}
+		for _, why := range notMoved(&p) {
+			fault("%s%s", of, why)
+		}
 	}
-	if c.Plan == nil {
+	return faults
+}
+
+// notMoved says why Rebalance cannot move the shards of a plan.
+func notMoved(p *PlanConfig) (faults []string) {
+	if p.StatePolicy == plan.StateShed {
+		faults = append(faults, "Rebalance cannot move shards of a plan that sheds: a group that finds no room would "+
+			"be lost")
+	}
+	if p.Plan == nil {
 		return faults
 	}
-	if c.Plan.Window != nil {
-		fault("Rebalance cannot move shards of a plan with windows")
+	if p.Plan.Window != nil {
+		faults = append(faults, "Rebalance cannot move shards of a plan with windows: run it in an engine of its own, "+
+			"without Rebalance")
 	}
-	if len(c.Plan.Keys) == 0 {
-		fault("Rebalance needs a plan with keys")
-	} else if c.Route.For(c.Plan).Scatters() {
-		fault("Rebalance needs a plan that is routed by key; it is routed %v", c.Route.Routing)
+	if len(p.Plan.Keys) == 0 {
+		faults = append(faults, "Rebalance needs a plan with keys: run it in an engine of its own, without Rebalance")
+	} else if p.Route.For(p.Plan).Scatters() {
+		faults = append(faults, fmt.Sprintf("Rebalance needs a plan that is routed by key; it is routed %v",
+			p.Route.Routing))
 	}
 	return faults
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/core/epoch"
 	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
@@ -40,9 +42,8 @@ type Engine struct {
 	// everything in the branch is ready, so that a goroutine that looks at it needs no lock.
 	list atomic.Pointer[[]*branch]
 
-	// branch is the first branch. Its cuts have the epochs of all, and what is for one plan alone
-	// (State, Rebalance, MoveShard) works on it.
-	*branch
+	// epochs are the epochs of all branches.
+	epochs *epoch.Epochs
 
 	runners     []*runner
 	partitionOn []*runner // by the number of the partition, in every branch
@@ -418,8 +419,8 @@ func within(done <-chan struct{}, d time.Duration) bool {
 	}
 }
 
-// Plan returns the plan that the engine runs, or the first of several.
-func (e *Engine) Plan() *plan.Plan { return e.cfg.Plan }
+// Plan returns the plan that the engine runs, or of several the one that it has run the longest.
+func (e *Engine) Plan() *plan.Plan { return e.branches()[0].cfg.Plan }
 
 // Plans returns the plans that the engine runs.
 func (e *Engine) Plans() (plans []*plan.Plan) {
@@ -431,12 +432,12 @@ func (e *Engine) Plans() (plans []*plan.Plan) {
 
 // String names the engine by its plans and its size.
 func (e *Engine) String() string {
-	text := fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %v", len(e.inlets.all()),
-		len(e.partitionOn), len(e.runners), e.cfg.Plan)
-	for _, b := range e.branches()[1:] {
-		text += fmt.Sprintf("; %v", b.cfg.Plan)
+	var plans []string
+	for _, p := range e.Plans() {
+		plans = append(plans, p.String())
 	}
-	return text
+	return fmt.Sprintf("engine of %d readers, %d partitions and %d runners: %s", len(e.inlets.all()),
+		len(e.partitionOn), len(e.runners), strings.Join(plans, "; "))
 }
 
 // Wait waits until the engine has ended and returns what went wrong: the joined errors of the
@@ -464,7 +465,7 @@ func (e *Engine) outcome() error {
 	for _, b := range e.branches() {
 		cut = cut || b.output != nil && b.output.cut.Load()
 	}
-	if e.closed && !e.cuts.Ended() || cut && len(e.errs) == 0 {
+	if e.closed && !e.epochs.Ended() || cut && len(e.errs) == 0 {
 		errs = append(errs, ErrClosed)
 	}
 	return errors.Join(errs...)

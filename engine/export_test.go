@@ -20,7 +20,7 @@ func (s *State) BoundOutbox(bytes int) { s.outboxBytes = bytes }
 
 // OutboxBytes is how many bytes wait for a generation.
 func (e *Engine) OutboxBytes() int {
-	x := e.output.box
+	x := e.branches()[0].output.box
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return x.bytes
@@ -45,9 +45,11 @@ func StartMoving(ctx context.Context, cfg Config, seed uint64) (*Engine, error) 
 	rng := rand.New(rand.NewPCG(seed, seed))
 	e.rebalancing.decide = func(m *loadMeasure) (moves []shardMove, why string) {
 		for range 1 + rng.IntN(4) {
-			v := shardMove{from: rng.IntN(len(m.partition)), to: rng.IntN(len(m.partition)), bytes: 1}
-			for s := range plan.Shards {
-				if int(m.owner[s]) == v.from && rng.IntN(3) == 0 {
+			each := len(m.runner) / len(m.room)
+			of := each * rng.IntN(len(m.room))
+			v := shardMove{from: of + rng.IntN(each), to: of + rng.IntN(each), bytes: 1}
+			for s := range m.owner {
+				if m.owner[s] == v.from && rng.IntN(3) == 0 {
 					v.shards = append(v.shards, s)
 				}
 			}

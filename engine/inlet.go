@@ -21,11 +21,10 @@ type inlet struct {
 	engine *Engine
 	id     int
 	source sourceAgent
-	router *core.Router // the router of the first plan
 	// list has the flows in the order of the plans. It is replaced when a plan is added or removed,
 	// and when the rings are not needed any more.
 	list   atomic.Pointer[[]flow]
-	agent  core.Agent // the router, or the fan of several
+	agent  core.Agent // the router, or the fan of several; nil when it is done
 	runner *runner
 
 	// least and most are the lowest and the highest epoch that the partitions had answered when
@@ -33,6 +32,9 @@ type inlet struct {
 	least, most uint64
 
 	gone chan struct{} // closed when the router is done
+
+	// caught says that a plan was removed whose router had caught up. It is stored once. Statistic.
+	caught atomic.Bool
 
 	// partials is the number of partials that the router had sent when the last epoch was raised;
 	// see interval.
@@ -64,7 +66,6 @@ type ringEnds struct {
 
 // newInlet makes the inlet of a reader on a runner. Nothing uses the inlet before join and begin.
 func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, error) {
-	c := &e.cfg
 	in := &inlet{engine: e, id: id, runner: r, least: math.MaxUint64, gone: make(chan struct{})}
 	source, err := e.newSource(id, reader, r.bell)
 	if err != nil {
@@ -80,12 +81,9 @@ func (e *Engine) newInlet(id int, reader record.Reader, r *runner) (*inlet, erro
 		in.addFlow(f)
 		routers = append(routers, f.router)
 	}
-	in.router, in.agent = routers[0], routers[0]
+	in.agent = routers[0]
 	if len(routers) > 1 {
 		in.agent = core.NewFan(routers)
-	}
-	if c.Rebalance {
-		in.router.SampleShards()
 	}
 	return in, nil
 }
@@ -106,6 +104,20 @@ func (in *inlet) to(b *branch) (f flow, ok bool) {
 		}
 	}
 	return flow{}, false
+}
+
+// recordsIn is the number of records that the reader has brought to some plan that the engine runs.
+// A plan that has failed, or was added, has got fewer than others.
+func (in *inlet) recordsIn() (most uint64) {
+	for _, f := range in.flows() {
+		most = max(most, f.router.Counters().In)
+	}
+	return most
+}
+
+// caughtUp says whether the reader has had nothing to give at least once, or has ended.
+func (in *inlet) caughtUp() bool {
+	return in.caught.Load() || slices.ContainsFunc(in.flows(), func(f flow) bool { return f.router.CaughtUp() })
 }
 
 // addFlow adds the flow to the next plan to the list.
@@ -150,6 +162,9 @@ func (in *inlet) newFlow(b *branch) (flow, error) {
 	}
 	if b.ended.Load() {
 		r.Abandon()
+	}
+	if e.cfg.Rebalance {
+		r.SampleShards()
 	}
 	return flow{branch: b, router: r, rings: rings}, nil
 }
@@ -378,7 +393,7 @@ func (e *Engine) admit(reader record.Reader) (in *inlet, err error) {
 			_, _, err = e.keeper.resume(in, nil)
 		}
 	}
-	if err == nil && !e.cuts.Join() {
+	if err == nil && !e.epochs.Join() {
 		err = e.over()
 	}
 	if err != nil {

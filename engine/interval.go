@@ -73,7 +73,7 @@ func (e *Engine) tick(now core.Nanos) {
 	i.current.Store(int64(next))
 	e.expect(now + core.Nanos(next))
 	i.seen.Store(e.news())
-	e.cuts.Want()
+	e.epochs.Want()
 	if e.rebalancing != nil {
 		e.rebalancing.due.wake()
 	}
@@ -114,10 +114,11 @@ func (e *Engine) expect(due core.Nanos) {
 	}
 }
 
-// recordsIn is the number of records that all readers have brought.
+// recordsIn is the number of records that all readers have brought to some plan that the engine
+// runs. It may be less after a plan was removed.
 func (e *Engine) recordsIn() (n uint64) {
 	for _, in := range e.inlets.all() {
-		n += in.router.Counters().In
+		n += in.recordsIn()
 	}
 	return n
 }

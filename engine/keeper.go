@@ -269,13 +269,13 @@ func (k *keeper) interval() time.Duration {
 func (k *keeper) now() savedAt {
 	e := k.engine
 	s := savedAt{records: e.recordsIn()}
-	_, slot := e.cuts.Pin()
+	slot := e.epochs.Pin()
 	for _, b := range e.branchesAt(slot) {
 		closed, _ := b.cuts.At(slot).Closed()
 		s.closed += closed
 		s.written += b.cuts.WrittenEnd()
 	}
-	e.cuts.Unpin(slot)
+	e.epochs.Unpin(slot)
 	for _, in := range e.inlets.all() {
 		if isDone(in.gone) {
 			s.ended++
@@ -289,14 +289,14 @@ func (k *keeper) now() savedAt {
 func (k *keeper) changed() bool {
 	now := k.now()
 	now.ended = max(now.ended, k.saved.ended)
-	return now != k.saved || k.outdated > 0 && k.engine.cuts.Visible() > k.outdated
+	return now != k.saved || k.outdated > 0 && k.engine.epochs.Visible() > k.outdated
 }
 
 // last saves the final cut. An engine that was closed has none, and its state stays as it was last
 // saved.
 func (k *keeper) last() {
 	short := slices.ContainsFunc(k.boxes(), func(o *output) bool { return !o.whole.Load() })
-	if k.engine.cuts.Ended() && k.changed() && !short { // a writer that lacks rows has been closed
+	if k.engine.epochs.Ended() && k.changed() && !short { // a writer that lacks rows has been closed
 		if err := k.save(false); err != nil {
 			k.engine.report(fmt.Errorf("engine: the state at the end is not saved, a restart goes on from generation "+
 				"%d: %w", k.folder.Newest.Generation, err))
@@ -312,7 +312,7 @@ func (k *keeper) save(now bool) error {
 	begin := time.Now()
 	k.idle = 0
 	at := k.now()
-	raised, _ := k.engine.cuts.Raised()
+	raised, _ := k.engine.epochs.Raised()
 	if k.held.cut != nil && now {
 		// It has not everything that was handed to readers.
 		if err := k.save(false); err != nil {
@@ -368,7 +368,7 @@ func (k *keeper) read() StateStats {
 	k.mu.Unlock()
 	s.CaughtUp = true
 	for _, in := range k.engine.inlets.all() {
-		s.CaughtUp = s.CaughtUp && in.router.CaughtUp()
+		s.CaughtUp = s.CaughtUp && in.caughtUp()
 	}
 	return s
 }
@@ -408,7 +408,7 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 		case err != nil && full:
 			k.held = at
 		case held:
-			k.engine.cuts.Unpin(at.slot)
+			k.engine.epochs.Unpin(at.slot)
 		}
 	}()
 	plans := k.engine.branchesAt(at.slot)
@@ -428,7 +428,7 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 		}
 	}
 	if len(k.boxes()) == 0 {
-		k.engine.cuts.Unpin(at.slot)
+		k.engine.epochs.Unpin(at.slot)
 		held = false
 	}
 	if err := w.Commit(m); err != nil {
@@ -508,17 +508,31 @@ func (k *keeper) pin(now bool) (at pinned, err error) {
 	e := k.engine
 	if outs := k.aligned(); k.begun && len(outs) > 0 {
 		at.slot, err = k.pinAligned(outs)
-		at.cut = e.cuts.At(at.slot)
-		return at, err
+		if err != nil {
+			return pinned{}, err
+		}
+		return k.pinnedAt(at.slot)
 	}
 	if now {
-		err := e.wait(context.Background(), e.cuts.Want())
+		err := e.wait(context.Background(), e.epochs.Want())
 		if err != nil && !errors.Is(err, ErrEnded) {
 			return at, err
 		}
 	}
-	at.cut, at.slot = e.cuts.Pin()
-	return at, nil
+	return k.pinnedAt(e.epochs.Pin())
+}
+
+// errNoCut says that a plan was removed before any other had a cut.
+var errNoCut = errors.New("no plan of the engine is in the newest epoch yet")
+
+// pinnedAt is the cut of the first plan in a slot that the keeper has pinned.
+func (k *keeper) pinnedAt(slot int) (pinned, error) {
+	list := k.engine.branchesAt(slot)
+	if len(list) == 0 {
+		k.engine.epochs.Unpin(slot)
+		return pinned{}, errNoCut
+	}
+	return pinned{list[0].cuts.At(slot), slot}, nil
 }
 
 // isDone says whether a channel is closed.
@@ -561,7 +575,7 @@ func (k *keeper) pane(w *state.Writing, key paneKey, m *result.Image, x *result.
 func (k *keeper) manifest(at pinned, plans []*branch) *state.Manifest {
 	e := k.engine
 	m := &state.Manifest{
-		Velo: version(), Epoch: at.cut.Epoch(), Finished: e.cuts.IsLast(at.slot) && e.complete(),
+		Velo: version(), Epoch: at.cut.Epoch(), Finished: e.epochs.IsLast(at.slot) && e.complete(),
 	}
 	var counters [][]result.Counters
 	for _, b := range plans {
@@ -575,7 +589,8 @@ func (k *keeper) manifest(at pinned, plans []*branch) *state.Manifest {
 	for i := range readers {
 		in := inlets[i]
 		// The routers of a reader stand at the same place.
-		stands := in.router.PositionsAt(m.Epoch, at.slot)
+		first, _ := in.to(plans[0])
+		stands := first.router.PositionsAt(m.Epoch, at.slot)
 		r := state.Reader{Name: in.source.base().name, Ended: stands.Ended}
 		r.Left = !stands.Ended && in.source.base().leaving.Load() && isDone(in.gone)
 		_, r.Resumes = in.source.base().reader.(record.Resumer)

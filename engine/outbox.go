@@ -179,7 +179,7 @@ func (o *output) awaitRoom() error {
 
 // flush has the last rows saved, and given to the writer.
 func (o *output) flush() error {
-	if o.box == nil || !o.engine.cuts.Ended() {
+	if o.box == nil || !o.engine.epochs.Ended() {
 		return nil
 	}
 	k := o.engine.keeper

@@ -333,7 +333,7 @@ func TestPlansFaults(t *testing.T) {
 		"plan 1: no plan":             {Plans: []engine.PlanConfig{{Plan: balances}, {}}},
 		"plans 0 and 1 are the same":  {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: balances}}},
 		"different sources: column 0": {Plans: []engine.PlanConfig{{Plan: balances}, {Plan: sums}}},
-		"Rebalance is for one plan": {
+		"plan 1 (bank): Rebalance needs a plan with keys": {
 			Rebalance: true,
 			Plans:     []engine.PlanConfig{{Plan: balances}, {Plan: total}},
 		},
@@ -352,8 +352,13 @@ func TestPlansFaults(t *testing.T) {
 	e := start(t, engine.Config{Plans: []engine.PlanConfig{{Plan: balances}, {Plan: total}}, Readers: []record.Reader{
 		&transfers{rand.New(rand.NewPCG(1, 2)), new(atomic.Bool)},
 	}, NoPin: true})
-	if err := e.MoveShard(t.Context(), 0, 0); err == nil || !strings.Contains(err.Error(), "one plan") {
-		t.Errorf("a shard of two plans is moved: %v", err)
+	err := e.MoveShardOf(t.Context(), total, 0, 0)
+	if err == nil || !strings.Contains(err.Error(), "does not go by key") {
+		t.Errorf("a shard of a plan without keys is moved: %v", err)
+	}
+	err = e.MoveShardOf(t.Context(), sums, 0, 0)
+	if err == nil || !strings.Contains(err.Error(), "does not run the plan") {
+		t.Errorf("a shard of a plan of another engine is moved: %v", err)
 	}
 	s := e.Snapshot()
 	defer s.Close()

@@ -50,20 +50,26 @@ const (
 	rebalanceMoves = 8
 )
 
-// A shardMove takes shards from one partition to another.
+// A shardMove takes shards from one partition to another of the same plan. Partitions and shards
+// are counted over all plans, see loadMeasure.
 type shardMove struct {
 	from, to int
 	shards   []int
 	bytes    int // about how many bytes of groups they have
 }
 
-// A loadMeasure is what the policy sees of an engine: what happened in one interval.
+// A loadMeasure is what the policy sees of an engine: what happened in one interval. The shards of
+// all plans are counted one plan after the other, and so are the partitions. Each plan has
+// plan.Shards of them, and as many partitions as every other. A runner that has a partition of one
+// plan has one of each.
 type loadMeasure struct {
 	now, elapsed time.Duration
+	// plans are the numbers of the plans. If they change, all that was known is forgotten.
+	plans []int
 	// samples is how many records of each shard were sampled.
-	samples [plan.Shards]uint64
+	samples []uint64
 	// owner is the partition of each shard.
-	owner [plan.Shards]plan.PartitionID
+	owner []int
 	// runner is the runner of each partition.
 	runner []int
 	// partition is how long each partition had work; runners is the same of all agents of each
@@ -71,8 +77,8 @@ type loadMeasure struct {
 	partition, runners []time.Duration
 	// bytes is the memory of the groups of each partition.
 	bytes []int
-	// room is how many bytes of groups may be moved before rebalanceMemory is in use.
-	room int
+	// room is how many bytes of groups of each plan may be moved before rebalanceMemory is in use.
+	room []int
 	// records is how many records the readers brought.
 	records uint64
 	// stale says that a runner that is awake has told nothing for most of the interval. The system
@@ -92,11 +98,12 @@ type loadMeasure struct {
 type rebalancer struct {
 	bytesPerSecond int
 
-	// share is the part of the sampled records that each shard has, smoothed.
-	share [plan.Shards]float64
-	known bool // true if share has a value
-	sure  int  // number of measurements in a row with the same bottleneck
-	hot   int  // the runner that it is
+	// plans are the plans that what follows is about.
+	plans []int
+	// share is the part of the sampled records that each shard has, smoothed; nil if it is unknown.
+	share []float64
+	sure  int // number of measurements in a row with the same bottleneck
+	hot   int // the runner that it is
 	// tokens is how many bytes may be moved now; it is less than 0 after a shard that had more.
 	tokens float64
 
@@ -120,6 +127,9 @@ func newRebalancer(bytesPerSecond int) *rebalancer {
 // decide returns the moves to make now, and why these, or why there are none.
 func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 	b.tokens = min(b.tokens+float64(b.bytesPerSecond)*m.elapsed.Seconds(), float64(b.bytesPerSecond))
+	if !slices.Equal(b.plans, m.plans) {
+		b.plans, b.share, b.sure, b.trial = m.plans, nil, 0, nil
+	}
 	enough := b.smooth(m)
 	rate := float64(m.records) / m.elapsed.Seconds()
 	if len(b.trial) > 0 {
@@ -156,7 +166,7 @@ func (b *rebalancer) decide(m *loadMeasure) (moves []shardMove, why string) {
 		return nil, "it may be chance"
 	case m.now < b.notBefore:
 		return nil, "the last moves did not help"
-	case m.room <= 0:
+	case slices.Max(m.room) <= 0:
 		return nil, "the groups have taken most of their memory"
 	}
 	moves, why = b.choose(m, busy, hot)
@@ -203,14 +213,17 @@ func (b *rebalancer) smooth(m *loadMeasure) bool {
 	if all < rebalanceSamples {
 		return false
 	}
+	known := b.share != nil
+	if !known {
+		b.share = make([]float64, len(m.samples))
+	}
 	for shard, n := range m.samples {
 		share := float64(n) / float64(all)
-		if b.known {
+		if known {
 			share = (share + b.share[shard]) / 2
 		}
 		b.share[shard] = share
 	}
-	b.known = true
 	return true
 }
 
@@ -244,22 +257,28 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 		work[p] = float64(d) / float64(m.elapsed)
 	}
 	spent, held := 0.0, "" // held says what holds other shards back
+	spentOf := make([]float64, len(m.room))
 	for _, shard := range candidates {
 		_, cold := m.extremes(busy)
-		from := int(m.owner[shard])
+		from := m.owner[shard]
+		of := shard / plan.Shards
 		bytes := float64(m.bytes[from]) / float64(max(shards[from], 1))
 		if busy[hot]-load[shard] < busy[cold]+load[shard] {
 			continue // that would only change which runner is the bottleneck
 		}
-		if spent+bytes > float64(m.room) {
+		if spentOf[of]+bytes > float64(m.room[of]) {
 			held = "the groups have taken most of their memory"
-			break
+			if len(m.room) == 1 {
+				break
+			}
+			spentOf[of] = float64(m.room[of]) + 1 // no smaller ones of this plan instead
+			continue
 		}
 		if spent+bytes > b.tokens && !(spent == 0 && b.tokens >= float64(b.bytesPerSecond)) {
 			held = "the budget of moved bytes is used up"
 			break
 		}
-		to := m.leastOn(cold, work)
+		to := m.leastOn(cold, of, work)
 		i := slices.IndexFunc(moves, func(v shardMove) bool { return v.from == from && v.to == to })
 		if i < 0 {
 			if len(moves) == rebalanceMoves {
@@ -271,12 +290,13 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 		moves[i].shards = append(moves[i].shards, shard)
 		moves[i].bytes += int(bytes)
 		spent += bytes
+		spentOf[of] += bytes
 		busy[hot] -= load[shard]
 		busy[cold] += load[shard]
 	}
 	if was-busy[hot] < rebalanceGain {
 		if held == "" {
-			held = b.stuck(candidates, load, was)
+			held = m.stuck(candidates, load, was)
 		}
 		return nil, held
 	}
@@ -286,7 +306,8 @@ func (b *rebalancer) choose(m *loadMeasure, busy []float64, hot int) (moves []sh
 
 // loads returns the part of the time that each shard takes its partition, and how many shards each
 // partition has.
-func (b *rebalancer) loads(m *loadMeasure) (load [plan.Shards]float64, shards []int) {
+func (b *rebalancer) loads(m *loadMeasure) (load []float64, shards []int) {
+	load = make([]float64, len(m.owner))
 	shards = make([]int, len(m.partition))
 	sum := make([]float64, len(m.partition))
 	for shard, p := range m.owner {
@@ -301,11 +322,12 @@ func (b *rebalancer) loads(m *loadMeasure) (load [plan.Shards]float64, shards []
 	return load, shards
 }
 
-// leastOn returns the partition of a runner that has the least work.
-func (m *loadMeasure) leastOn(runner int, work []float64) (least int) {
+// leastOn returns the partition of a plan on a runner that has the least work.
+func (m *loadMeasure) leastOn(runner, of int, work []float64) (least int) {
 	least = -1
-	for p, r := range m.runner {
-		if r == runner && (least < 0 || work[p] < work[least]) {
+	each := len(m.runner) / len(m.room)
+	for p := of * each; p < (of+1)*each; p++ {
+		if m.runner[p] == runner && (least < 0 || work[p] < work[least]) {
 			least = p
 		}
 	}
@@ -313,10 +335,15 @@ func (m *loadMeasure) leastOn(runner int, work []float64) (least int) {
 }
 
 // stuck says why no shard of the busiest runner can move; candidates has them by their load.
-func (b *rebalancer) stuck(candidates []int, load [plan.Shards]float64, busy float64) string {
+func (m *loadMeasure) stuck(candidates []int, load []float64, busy float64) string {
 	if len(candidates) > 0 && load[candidates[0]] > rebalanceGap {
-		return fmt.Sprintf("shard %d alone takes %.0f %% of the time of its runner, which no move can divide",
-			candidates[0], 100*load[candidates[0]]/busy)
+		shard := candidates[0]
+		name := fmt.Sprintf("shard %d", shard%plan.Shards)
+		if len(m.plans) > 1 {
+			name += fmt.Sprintf(" of plan %d", m.plans[shard/plan.Shards])
+		}
+		return fmt.Sprintf("%s alone takes %.0f %% of the time of its runner, which no move can divide", name,
+			100*load[shard]/busy)
 	}
 	return "other work than that for shards makes the runner busy"
 }

@@ -17,7 +17,7 @@ import (
 // Records cost nothing but their work for a partition; so what is uneven hurts most.
 type loadModel struct {
 	runner []int // by partition
-	owner  [plan.Shards]plan.PartitionID
+	owner  [plan.Shards]int
 	// share is the part of the records that each shard has at a time.
 	share func(now time.Duration) *[plan.Shards]float64
 	// apply is how long a record takes its partition.
@@ -38,7 +38,7 @@ func newLoadModel(partitions, runners int, share func(time.Duration) *[plan.Shar
 	m := &loadModel{share: share, apply: 50, bytes: 16 << 20, rng: rand.New(rand.NewPCG(1, 1))}
 	owners := result.NewOwners(partitions)
 	for s := range m.owner {
-		m.owner[s] = owners.OfShard(uint8(s))
+		m.owner[s] = int(owners.OfShard(uint8(s)))
 	}
 	for p := range partitions {
 		m.runner = append(m.runner, p%runners)
@@ -62,7 +62,8 @@ func (m *loadModel) step() *loadMeasure {
 	m.records += n
 	m.now += modelTick
 	x := &loadMeasure{
-		now: m.now, elapsed: modelTick, owner: m.owner, runner: m.runner, records: uint64(n), room: 1 << 40,
+		now: m.now, elapsed: modelTick, owner: slices.Clone(m.owner[:]), runner: m.runner, records: uint64(n),
+		room: []int{1 << 40}, samples: make([]uint64, plan.Shards), plans: []int{0},
 	}
 	for s := range x.samples { // with the noise of a sample
 		mean := share[s] * n / 128
@@ -84,7 +85,7 @@ func (m *loadModel) step() *loadMeasure {
 func (m *loadModel) move(moves []shardMove) {
 	for _, v := range moves {
 		for _, s := range v.shards {
-			m.owner[s] = plan.PartitionID(v.to)
+			m.owner[s] = v.to
 		}
 		m.moved += len(v.shards)
 		m.spent += v.bytes
@@ -110,7 +111,7 @@ func (m *loadModel) assign(share *[plan.Shards]float64) {
 	for _, s := range order {
 		r := slices.Index(sum, slices.Min(sum))
 		sum[r] += share[s]
-		m.owner[s] = plan.PartitionID(slices.Index(m.runner, r))
+		m.owner[s] = slices.Index(m.runner, r)
 	}
 }
 
@@ -206,7 +207,7 @@ func TestRebalancerOnModel(t *testing.T) {
 					return nil
 				}
 				s := m.rng.IntN(plan.Shards)
-				return []shardMove{{from: int(m.owner[s]), to: m.rng.IntN(partitions), shards: []int{s}}}
+				return []shardMove{{from: m.owner[s], to: m.rng.IntN(partitions), shards: []int{s}}}
 			}, model())
 			b := newRebalancer(DefaultRebalanceBytes)
 			policy := model()
@@ -231,6 +232,12 @@ func TestRebalancerOnModel(t *testing.T) {
 	}
 }
 
+func onlyShard3(n uint64) []uint64 {
+	samples := make([]uint64, plan.Shards)
+	samples[3] = n
+	return samples
+}
+
 // Goal: each reason not to move holds shards back, and the reason is told. Method: a load that is
 // moved, and the same with one thing changed.
 func TestRebalancerReasons(t *testing.T) {
@@ -245,19 +252,19 @@ func TestRebalancerReasons(t *testing.T) {
 		{"", "runner 0 was busy", func(*rebalancer, *loadMeasure) {}},
 		{"little to do", "no runner is busy", func(_ *rebalancer, m *loadMeasure) { m.elapsed *= 2 }},
 		{"even", "even", func(_ *rebalancer, m *loadMeasure) { m.runners[1] = m.runners[0] }},
-		{"few samples", "few records", func(_ *rebalancer, m *loadMeasure) { m.samples = [plan.Shards]uint64{3: 200} }},
+		{"few samples", "few records", func(_ *rebalancer, m *loadMeasure) { m.samples = onlyShard3(200) }},
 		{"kept from its CPU", "its CPU", func(_ *rebalancer, m *loadMeasure) { m.stale = true }},
-		{"no memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room = 0 }},
-		{"little memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room = 1000 }},
+		{"no memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room[0] = 0 }},
+		{"little memory", "memory", func(_ *rebalancer, m *loadMeasure) { m.room[0] = 1000 }},
 		{"budget", "budget", func(b *rebalancer, _ *loadMeasure) { b.tokens, b.bytesPerSecond = -1, 1 }},
 		{"one shard", "shard 3 alone", func(_ *rebalancer, m *loadMeasure) {
-			m.samples = [plan.Shards]uint64{3: 10_000}
+			m.samples = onlyShard3(10_000)
 		}},
 		{"first sight", "chance", func(b *rebalancer, _ *loadMeasure) { b.sure = 0 }},
 		{"backing off", "did not help", func(b *rebalancer, _ *loadMeasure) { b.notBefore = time.Hour }},
 	} {
 		b, m := newRebalancer(DefaultRebalanceBytes), measure()
-		b.sure, b.hot = rebalanceSure, 0
+		b.sure, b.hot, b.plans = rebalanceSure, 0, m.plans
 		c.change(b, m)
 		moves, why := b.decide(m)
 		if !strings.Contains(why, c.why) || (len(moves) > 0) != (c.name == "") {
@@ -335,6 +342,6 @@ func TestRebalancerBudget(t *testing.T) {
 
 // decided is what a rebalancer decides that has seen the same load before, and has not moved.
 func decided(b *rebalancer, m *loadMeasure) ([]shardMove, string) {
-	b.trial, b.sure, b.hot = nil, rebalanceSure, 0
+	b.trial, b.sure, b.hot, b.plans = nil, rebalanceSure, 0, m.plans
 	return b.decide(m)
 }

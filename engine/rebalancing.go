@@ -22,33 +22,26 @@ type rebalancing struct {
 
 	every time.Duration // shortest time between two measurements
 
-	// slot is the place of each partition among the agents of its runner.
-	slot []int
-
-	// last has now, samples and records as they were measured last, since the start. busy is how
-	// long each agent of each runner had worked by the time at. Only the goroutine uses them.
+	// last has now, plans, samples and records as they were measured last, since the start. busy is
+	// how long each agent of each runner had worked by the time at. Only the goroutine uses them.
 	last loadMeasure
 	at   []core.Nanos
 	busy [][]time.Duration
+	// moving are the plans of the last measurement.
+	moving []*branch
 
 	mu   sync.Mutex // guards told
 	told RebalanceStats
 }
 
-// newRebalancing is called when the runners have their first agents.
 func newRebalancing(e *Engine) *rebalancing {
-	r := &rebalancing{
+	return &rebalancing{
 		engine: e, due: newWakeup(), every: rebalanceEvery,
 		decide: newRebalancer(e.cfg.RebalanceBytes).decide,
 		at:     make([]core.Nanos, len(e.runners)),
 		busy:   make([][]time.Duration, len(e.runners)),
 		told:   RebalanceStats{Why: "nothing has been measured yet"},
 	}
-	for p, on := range e.partitionOn {
-		// A partition stays in its place: only agents that are done are replaced.
-		r.slot = append(r.slot, slices.IndexFunc(on.agents, func(a stepper) bool { return a.Agent == e.partitions[p] }))
-	}
-	return r
 }
 
 // run moves shards until the engine stops to read.
@@ -65,17 +58,25 @@ func (r *rebalancing) run() {
 		if time.Duration(r.engine.now())-r.last.now < r.every {
 			continue
 		}
-		moves, why := r.decide(r.measure())
+		m := r.measure()
+		if len(m.plans) == 0 {
+			continue // all plans have ended
+		}
+		moves, why := r.decide(m)
 		r.note(why, nil)
 		for _, v := range moves {
-			begin := r.engine.now()
-			if r.engine.moveShards(ctx, v.to, v.shards...) != nil {
-				break // the user moves a shard, or the engine ends
+			begin, each := r.engine.now(), len(r.engine.partitionOn)
+			b, shards := r.moving[v.from/each], slices.Clone(v.shards)
+			for i := range shards {
+				shards[i] %= plan.Shards
+			}
+			if r.engine.moveShards(ctx, b, v.to%each, shards...) != nil {
+				break // the user moves a shard, the plan was removed, or the engine ends
 			}
 			now := r.engine.now()
 			r.note(why, &ShardMove{
-				At: time.Duration(now), From: v.from, To: v.to, Shards: v.shards, Bytes: v.bytes,
-				Took: time.Duration(now - begin), Why: why,
+				Plan: b.id, At: time.Duration(now), From: v.from % each, To: v.to % each, Shards: shards,
+				Bytes: v.bytes, Took: time.Duration(now - begin), Why: why,
 			})
 		}
 		if len(moves) > 0 {
@@ -113,22 +114,29 @@ func (r *rebalancing) measure() *loadMeasure {
 	e := r.engine
 	now := time.Duration(e.now())
 	m := &loadMeasure{now: now, elapsed: now - r.last.now}
-	var samples [plan.Shards]uint64
-	for _, in := range e.inlets.all() {
-		in.router.AddShardSamples(&samples)
+	slot := e.epochs.Pin()
+	r.moving = slices.DeleteFunc(e.branchesAt(slot), func(b *branch) bool { return b.ended.Load() })
+	each := len(e.partitionOn)
+	var samples []uint64
+	for i, b := range r.moving {
+		m.plans = append(m.plans, b.id)
+		samples = append(samples, b.shardSamples()...)
+		owners := b.cuts.At(slot).Owners
+		for s := range plan.Shards {
+			m.owner = append(m.owner, i*each+int(owners.OfShard(uint8(s))))
+		}
+		m.room = append(m.room, int(rebalanceMemory*float64(b.cfg.StateBytes))-b.state.Bytes())
 	}
-	for s := range samples {
-		m.samples[s] = samples[s] - r.last.samples[s]
-	}
+	e.epochs.Unpin(slot)
+	m.samples = make([]uint64, len(samples))
 	records := e.recordsIn()
-	m.records = records - r.last.records
-	r.last.now, r.last.samples, r.last.records = now, samples, records
-
-	cut, slot := e.cuts.Pin()
-	for s := range m.owner {
-		m.owner[s] = cut.Owners.OfShard(uint8(s))
+	if slices.Equal(m.plans, r.last.plans) {
+		for s := range samples {
+			m.samples[s] = samples[s] - r.last.samples[s]
+		}
+		m.records = records - min(r.last.records, records)
 	}
-	e.cuts.Unpin(slot)
+	r.last.now, r.last.plans, r.last.samples, r.last.records = now, m.plans, samples, records
 
 	agents := make([][]time.Duration, len(e.runners))
 	for i := range e.runners {
@@ -139,17 +147,30 @@ func (r *rebalancing) measure() *loadMeasure {
 		}
 		m.runners = append(m.runners, all)
 	}
-	for p, on := range e.partitionOn {
-		m.runner = append(m.runner, on.id)
-		var busy time.Duration
-		if r.slot[p] < len(agents[on.id]) {
-			busy = agents[on.id][r.slot[p]]
+	for _, b := range r.moving {
+		for p, on := range e.partitionOn {
+			m.runner = append(m.runner, on.id)
+			var busy time.Duration
+			place := int(b.places[p].Load()) - 1
+			if place >= 0 && place < len(agents[on.id]) {
+				busy = agents[on.id][place]
+			}
+			m.partition = append(m.partition, busy)
+			m.bytes = append(m.bytes, int(b.partitions[p].Stats().Bytes))
 		}
-		m.partition = append(m.partition, busy)
-		m.bytes = append(m.bytes, int(e.partitions[p].Stats().Bytes))
 	}
-	m.room = int(rebalanceMemory*float64(e.cfg.StateBytes)) - e.state.Bytes()
 	return m
+}
+
+// shardSamples is how many records of each shard of a plan were sampled since the start.
+func (b *branch) shardSamples() []uint64 {
+	var samples [plan.Shards]uint64
+	for _, in := range b.engine.inlets.all() {
+		if f, ok := in.to(b); ok {
+			f.router.AddShardSamples(&samples)
+		}
+	}
+	return samples[:]
 }
 
 // work returns how long each agent of a runner had work since the last time, scaled to the time

@@ -10,7 +10,9 @@ import (
 	"github.com/velo-engine/velo/plan"
 )
 
-// RemovePlan ends a plan while the engine goes on with the others. It asks for an epoch, as Sync
+// RemovePlan ends a plan while the engine goes on with the others. Plan, Snapshot, MoveShard and
+// some fields of Stats are of the plan that the engine has run the longest, of those that are left.
+// RemovePlan asks for an epoch, as Sync
 // does, and no snapshot after that epoch has the plan. The writer of the plan gets what that epoch
 // has: windows that have closed, changes, records that have passed through. It does not get what a
 // plan writes at the end of all input. Then the writer is closed, and RemovePlan returns.
@@ -29,7 +31,7 @@ import (
 // is raised: that takes as long as the longest step of the runners. If all other plans have ended,
 // the readers stop.
 //
-// The error says that the engine does not run the plan, that it is the first plan, which stays,
+// The error says that the engine does not run the plan, that it runs no other (Shutdown ends it),
 // that the engine has ended (ErrEnded), that the writer has failed, that the state could not be
 // saved (before, and then the plan is not removed, or after), or that RemovePlan was called on a
 // thread of the engine (ErrCallback).
@@ -74,15 +76,15 @@ var ErrRemoving = errors.New("it is being removed, when the runners are through 
 
 // planToRemove finds the branch of a plan that can be removed.
 func (e *Engine) planToRemove(p *plan.Plan) (*branch, error) {
-	if e.inlets.sealed || e.stopping.Load() || e.cuts.Ended() {
+	if e.inlets.sealed || e.stopping.Load() || e.epochs.Ended() {
 		return nil, e.over()
 	}
 	i := slices.IndexFunc(e.branches(), func(b *branch) bool { return b.cfg.Plan == p })
 	switch {
 	case i < 0:
 		return nil, errors.New("the engine does not run it")
-	case i == 0:
-		return nil, errors.New("it is the first plan of the engine, which stays as long as the engine runs")
+	case len(e.branches()) == 1:
+		return nil, errors.New("it is the only plan of the engine: Shutdown ends the engine")
 	}
 	return e.branches()[i], nil
 }
@@ -117,7 +119,7 @@ func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.readCtx, cancel)()
-	err := e.wait(ctx, e.cuts.Want())
+	err := e.wait(ctx, e.epochs.Want())
 	switch {
 	case errors.Is(err, ErrEnded):
 		return fmt.Errorf("engine: plan not removed: %w", err)
@@ -142,7 +144,7 @@ func (e *Engine) leavePlan(b *branch) error {
 		defer k.plans.Unlock() // after the epochs have been released
 	}
 	_, held := e.holdEpochs()
-	defer e.cuts.Release()
+	defer e.epochs.Release()
 	if !held {
 		return fmt.Errorf("engine: plan not removed: %w", e.over())
 	}
@@ -151,6 +153,9 @@ func (e *Engine) leavePlan(b *branch) error {
 	b.cuts.Detach()
 	for _, in := range e.inlets.all() {
 		f, _ := in.to(b)
+		if e.keeper != nil && f.router.CaughtUp() {
+			in.caught.Store(true)
+		}
 		// A runner that has ended had readers only, and does not step them any more.
 		_ = e.send(context.Background(), in.runner, func() { in.runner.uninstall(in, f.router) })
 		in.removeFlow(b)
@@ -160,7 +165,7 @@ func (e *Engine) leavePlan(b *branch) error {
 			return fmt.Errorf("engine: plan not removed: %w", e.over()) // it ends, and everything with it
 		}
 	}
-	if b.output != nil && whole && e.cuts.Visible() >= b.begins {
+	if b.output != nil && whole && e.epochs.Visible() >= b.begins {
 		cut, slot := b.cuts.Pin()
 		b.last = pinned{cut, slot}
 	}
@@ -184,7 +189,7 @@ func (e *Engine) endOutput(ctx context.Context, b *branch) error {
 	if o == nil {
 		return nil
 	}
-	e.cuts.Want() // it may be waiting for the next epoch
+	e.epochs.Want() // it may be waiting for the next epoch
 	select {
 	case <-o.finished:
 	case <-e.halted:
@@ -205,7 +210,7 @@ func (e *Engine) endOutput(ctx context.Context, b *branch) error {
 		}
 	}
 	if b.last.cut != nil {
-		e.cuts.Unpin(b.last.slot)
+		e.epochs.Unpin(b.last.slot)
 	}
 	disclaim(b.cfg.Writer)
 	return b.failure()

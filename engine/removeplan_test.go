@@ -251,7 +251,7 @@ func TestRemovePlanFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, p := range map[string]*plan.Plan{
-		"which stays": first, "does not run it": compile(`SELECT count(*) AS n FROM ticks`), "not run": nil,
+		"does not run it": compile(`SELECT count(*) AS n FROM ticks`), "not run": nil,
 	} {
 		if err := e.RemovePlan(t.Context(), p); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, expected %q", err, want)

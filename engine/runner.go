@@ -96,22 +96,26 @@ func (r *runner) String() string { return strings.Join(r.names(), "+") }
 
 // add adds an agent, in the place of one that is done if there is any. in and b are the inlet of
 // routers and the branch of a partition. It is called by the runner, or before the runner runs.
-func (r *runner) add(a core.Agent, name string, in *inlet, b *branch) {
+func (r *runner) add(a core.Agent, name string, in *inlet, b *branch) (place int) {
 	label := pprof.WithLabels(context.Background(), pprof.Labels("velo", name))
 	s := stepper{Agent: a, name: name, label: label, inlet: in, branch: b}
 	names := slices.Clone(r.names())
-	if i := slices.IndexFunc(r.agents, func(a stepper) bool { return a.done }); i >= 0 {
-		r.agents[i], names[i] = s, name
+	place = slices.IndexFunc(r.agents, func(a stepper) bool { return a.done })
+	if place >= 0 {
+		r.agents[place], names[place] = s, name
 	} else {
+		place = len(r.agents)
 		r.agents, names = append(r.agents, s), append(names, name)
 	}
 	r.named.Store(&names)
 	r.live++
+	return place
 }
 
 // addPartition adds a partition of a branch, as add does.
 func (r *runner) addPartition(b *branch, p int) {
-	r.add(b.partitions[p], b.agentName("partition", p), nil, b)
+	place := r.add(b.partitions[p], b.agentName("partition", p), nil, b)
+	b.places[p].Store(int32(place) + 1)
 }
 
 // begin runs the runner on a goroutine of its own, and on another one if user code has ended the
@@ -173,7 +177,7 @@ func (r *runner) loop() {
 	for i := range r.agents { // records of before a restart do not arrive now
 		a := &r.agents[i]
 		if a.inlet != nil {
-			a.tally.read = a.inlet.router.Counters().In
+			a.tally.read = a.inlet.recordsIn()
 		}
 	}
 	returned := false
@@ -259,7 +263,9 @@ func (r *runner) turn(now core.Nanos) (work int) {
 			a.done = true
 			a.settle(now)
 			r.live--
+			a.Agent = nil // its memory is not needed any more
 			if a.inlet != nil {
+				a.inlet.agent = nil
 				close(a.inlet.gone)
 			}
 		}

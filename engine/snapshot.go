@@ -22,8 +22,8 @@ import (
 // An open snapshot holds memory, because the engine goes on in other tables. Config.HeldSnapshots
 // bounds how many epochs snapshots may hold.
 //
-// If the engine has several plans, the methods show the groups of the first, and Of gives the
-// snapshot of another at the same epoch.
+// If the engine has several plans, the methods show the groups of the one that it had run the
+// longest at the time, and Of gives the snapshot of another at the same epoch.
 type Snapshot struct {
 	branch *branch
 	cut    *result.Cut // nil after Close
@@ -36,15 +36,26 @@ type Snapshot struct {
 // after Wait. Together with its Close it takes two atomic additions. It waits for nothing, and it
 // allocates nothing if the caller does not let the snapshot escape.
 func (e *Engine) Snapshot() *Snapshot {
-	s := &Snapshot{branch: e.branch}
-	s.pin()
+	s := &Snapshot{}
+	s.pin(e)
 	return s
 }
 
 //go:noinline
-func (s *Snapshot) pin() {
-	s.cut, s.slot = s.branch.cuts.Pin()
-	if invariants.Enabled && !s.branch.cuts.IsLast(s.slot) {
+func (s *Snapshot) pin(e *Engine) {
+	s.slot = e.epochs.Pin()
+	// If no plan is in the cut, because it was added and another was removed before the first epoch
+	// of the new one, the cut is the empty one that the plan began with.
+	list := e.branches()
+	s.branch = list[0]
+	for _, b := range list {
+		if b.in(s.slot, e.epochs.Number(s.slot)) {
+			s.branch = b
+			break
+		}
+	}
+	s.cut = s.branch.cuts.At(s.slot)
+	if invariants.Enabled && !e.epochs.IsLast(s.slot) {
 		watchLeak(s)
 	}
 }
@@ -76,7 +87,7 @@ func (v *Snapshot) lend(s *Snapshot, p *plan.Plan) {
 }
 
 // has says whether the snapshot has a picture of a plan.
-func (s *Snapshot) has(b *branch) bool { return b.in(s.slot, s.cut.Epoch()) }
+func (s *Snapshot) has(b *branch) bool { return b.in(s.slot, b.engine.epochs.Number(s.slot)) }
 
 // in says whether the cut of an epoch has the plan. Its slot is pinned, so nobody puts another cut
 // there; what is there is an older one if the plan has been removed before the epoch.
@@ -219,11 +230,11 @@ func (e *Engine) Sync(ctx context.Context) error {
 			return err
 		}
 	}
-	number := e.cuts.Want()
-	for begin := time.Now(); !e.cuts.Passed(number) && !e.cuts.Ended() && time.Since(begin) < syncSpin; {
+	number := e.epochs.Want()
+	for begin := time.Now(); !e.epochs.Passed(number) && !e.epochs.Ended() && time.Since(begin) < syncSpin; {
 		runtime.Gosched()
 	}
-	if !e.cuts.Passed(number) {
+	if !e.epochs.Passed(number) {
 		// The caller is about to sleep. A runner would sleep for good, and so may a callback that
 		// makes room for others.
 		if err := e.callback(callerRunner, callerOutput, callerReject); err != nil {
@@ -245,13 +256,13 @@ func (e *Engine) wait(ctx context.Context, number uint64) error {
 	for {
 		// next is taken before the look, so that an epoch that finishes after the look is not
 		// missed.
-		next := e.cuts.Next()
+		next := e.epochs.Next()
 		stopped := e.hasStopped()
 		// A cut becomes visible before its epoch has finished, and the last cut becomes visible
 		// before the engine has ended. So the check for a cut comes last.
-		ended, passed := e.cuts.Ended(), e.cuts.Passed(number)
+		ended, passed := e.epochs.Ended(), e.epochs.Passed(number)
 		switch {
-		case e.cuts.HasCut(number):
+		case e.epochs.HasCut(number):
 			return nil
 		case passed:
 			return ErrNoImage
@@ -279,35 +290,54 @@ func (e *Engine) hasStopped() bool {
 
 // MoveShard gives one of the plan.Shards shards to another partition while records come. The groups
 // of the shard move at one of the next epochs, and no snapshot sees anything of it. MoveShard
-// returns when they have moved. The error says that it cannot be done (see core.Cuts.RequestMove),
-// that the engine has ended, or why ctx was done. In the last case the shard may be moved all the
-// same.
+// returns when they have moved. If the engine has several plans, it moves a shard of Engine.Plan.
+// The error says that it cannot be done (see core.Cuts.RequestMove), that the plan or the engine
+// has ended, or why ctx was done. In the last case the shard may be moved all the same.
 func (e *Engine) MoveShard(ctx context.Context, shard, partition int) error {
-	if len(e.branches()) > 1 {
-		return fmt.Errorf("engine: shards move in an engine of one plan, this one has %d", len(e.branches()))
+	return e.moveShard(ctx, e.branches()[0], shard, partition)
+}
+
+// MoveShardOf is MoveShard for one of several plans. Each plan has owners of its own for its
+// shards, and shards of several plans may be moved at the same time.
+func (e *Engine) MoveShardOf(ctx context.Context, p *plan.Plan, shard, partition int) error {
+	for _, b := range e.branches() {
+		if b.cfg.Plan == p {
+			return e.moveShard(ctx, b, shard, partition)
+		}
 	}
-	if partition < 0 || partition >= len(e.partitions) {
-		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(e.partitions))
+	return fmt.Errorf("engine: moving shard %d: the engine does not run the plan %v", shard, p)
+}
+
+func (e *Engine) moveShard(ctx context.Context, b *branch, shard, partition int) error {
+	if partition < 0 || partition >= len(b.partitions) {
+		return fmt.Errorf("engine: no partition %d, there are %d", partition, len(b.partitions))
 	}
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: moving shard %d: %w", shard, err)
 	}
-	return e.moveShards(ctx, partition, shard)
+	return e.moveShards(ctx, b, partition, shard)
 }
 
-// moveShards moves shards of one partition to another and returns when they have moved.
-func (e *Engine) moveShards(ctx context.Context, to int, shards ...int) error {
-	m, err := e.cuts.RequestMove(plan.PartitionID(to), shards...)
+// moveShards moves shards of one partition of a plan to another and returns when they have moved.
+func (e *Engine) moveShards(ctx context.Context, b *branch, to int, shards ...int) error {
+	m, err := b.cuts.RequestMove(plan.PartitionID(to), shards...)
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	for !m.Done() {
-		if err := e.wait(ctx, e.cuts.Want()); err != nil && !errors.Is(err, ErrNoImage) {
+		if err := e.wait(ctx, e.epochs.Want()); err != nil && !errors.Is(err, ErrNoImage) {
 			return fmt.Errorf("engine: moving shard %d: %w", shards[0], err)
 		}
-		if e.cuts.Ended() && !m.Done() {
+		switch {
+		case m.Done():
+		case isDone(b.removed):
+			return fmt.Errorf("engine: moving shard %d: the plan%s was removed", shards[0], b.ofPlan())
+		case e.epochs.Ended():
 			return fmt.Errorf("engine: moving shard %d: %w", shards[0], e.over())
 		}
+	}
+	if b.ended.Load() && !b.alone() {
+		return fmt.Errorf("engine: moving shard %d: the plan%s has ended", shards[0], b.ofPlan())
 	}
 	return nil
 }
@@ -325,8 +355,8 @@ func (e *Engine) Updates(ctx context.Context) iter.Seq[*Snapshot] {
 				return
 			}
 			s := e.Snapshot()
-			last, isNew := e.cuts.IsLast(s.slot), s.Epoch() >= next
-			next = max(next, s.Epoch()+1)
+			last, isNew := e.epochs.IsLast(s.slot), s.Epoch() >= next
+			next = max(next, e.epochs.Number(s.slot)+1)
 			more := !isNew || yield(s)
 			if s.Close(); last || !more {
 				return

@@ -144,9 +144,8 @@ func (s *source) Complete() bool { return ReaderState(s.state.Load()) == Ended }
 // Left says, once the source has ended, whether the windows of other readers may close without it:
 // it was removed, or it failed and the plan lets readers be idle. It is false during shutdown, when
 // the readers end one after the other.
-func (s *source) Left() bool {
-	w := s.engine.cfg.Plan.Window
-	failed := ReaderState(s.state.Load()) == Failed && w != nil && w.Idle > 0
+func (s *source) Left(mayBeIdle bool) bool {
+	failed := mayBeIdle && ReaderState(s.state.Load()) == Failed
 	return (s.leaving.Load() || failed) && !s.engine.stopping.Load()
 }
 

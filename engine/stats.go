@@ -176,8 +176,9 @@ type RebalanceStats struct {
 
 // A ShardMove says that shards have gone from one partition to another.
 type ShardMove struct {
+	Plan     int           // whose shards they are: PlanStats.Number
 	At       time.Duration // since Start
-	From, To int
+	From, To int           // partitions of the plan
 	Shards   []int
 	Bytes    int           // about the memory of their groups
 	Took     time.Duration // until the groups were with the new owner
@@ -186,8 +187,8 @@ type ShardMove struct {
 
 // Stats are the counters of an engine. They can be read at any time, also after a failure. While
 // the engine runs they are from slightly different moments. If the engine has several plans, Plan,
-// Output, Partitions and the Counters of the Readers belong to the first, Plans has all, and Of
-// shows another plan.
+// Output, Partitions and the Counters of the Readers belong to the one that it has run the longest,
+// Plans has all, and Of shows another plan.
 type Stats struct {
 	Plan       string
 	Plans      []PlanStats
@@ -224,14 +225,14 @@ func (e *Engine) State() StateStats {
 // Stats reads the counters.
 func (e *Engine) Stats() Stats {
 	s := Stats{
-		Plan: e.cfg.Plan.String(), Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.cuts.Visible(),
+		Elapsed: time.Duration(e.elapsed.Load()), Epoch: e.epochs.Visible(),
 		Ended: isDone(e.done), Err: e.outcome(),
 	}
 	if e.feeder != nil {
 		from := e.feeder.Stats()
 		s.From = &from
 	}
-	s.Epochs = EpochStats{e.cuts.Stats(), time.Duration(e.interval.current.Load())}
+	s.Epochs = EpochStats{e.epochs.Stats(), time.Duration(e.interval.current.Load())}
 	if k := e.keeper; k != nil {
 		s.State = k.read()
 	}
@@ -250,13 +251,14 @@ func (e *Engine) Stats() Stats {
 		s.StateLimit += s.Plans[i].StateLimit
 	}
 	first := &s.Plans[0]
+	s.Plan = first.Plan
 	s.Output, s.Partitions, s.Windowed, s.Closed = first.Output, first.Partitions, first.Windowed, first.Closed
 	for _, in := range e.inlets.all() {
-		b := in.source.base()
+		b, router := in.source.base(), in.flows()[0].router
 		s.Readers = append(s.Readers, ReaderStats{
-			Name: b.name, State: b.status(), Err: b.failure(), Counters: in.router.Counters(),
-			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: in.router.FoldedGroups(),
-			Watermark: watermarkOf(in.router), Lag: b.lag(),
+			Name: b.name, State: b.status(), Err: b.failure(), Counters: router.Counters(),
+			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: router.FoldedGroups(),
+			Watermark: watermarkOf(router), Lag: b.lag(),
 		})
 		for _, f := range in.flows() {
 			for p, r := range f.ringStats() {
@@ -549,8 +551,12 @@ func (s Stats) rebalanced(b *strings.Builder) {
 
 // String says what moved in a line.
 func (m ShardMove) String() string {
-	return fmt.Sprintf("%d shards (%d KiB) from partition %d to %d in %v: %s", len(m.Shards), m.Bytes>>10, m.From, m.To,
-		m.Took.Round(time.Microsecond), m.Why)
+	of := ""
+	if m.Plan > 0 {
+		of = fmt.Sprintf(" of plan %d", m.Plan)
+	}
+	return fmt.Sprintf("%d shards%s (%d KiB) from partition %d to %d in %v: %s", len(m.Shards), of, m.Bytes>>10, m.From,
+		m.To, m.Took.Round(time.Microsecond), m.Why)
 }
 
 func (s Stats) ringsTable(w io.Writer) {

@@ -79,7 +79,7 @@ func (a *stepper) look(now core.Nanos) {
 	if a.inlet == nil {
 		return
 	}
-	n := a.inlet.router.Counters().In
+	n := a.inlet.recordsIn()
 	if n != a.tally.read {
 		a.tally.read, a.tally.arrived = n, now
 	}

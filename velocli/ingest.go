@@ -133,14 +133,6 @@ func (in *ingest) start(size *sizing, live bool) error {
 // checkRebalance says why shards of the queries over a source cannot move.
 func (in *ingest) checkRebalance() error {
 	var faults []error
-	if len(in.flows) > 1 {
-		var names []string
-		for _, f := range in.flows {
-			names = append(names, f.name)
-		}
-		faults = append(faults, fmt.Errorf("--rebalance is for one query over a source, this one has %d: %s. Leave it "+
-			"out, or run the queries as jobs of their own", len(in.flows), strings.Join(names, ", ")))
-	}
 	for _, f := range in.flows {
 		faults = append(faults, cannotRebalance(f.name, f.plan))
 	}

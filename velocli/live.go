@@ -203,8 +203,8 @@ func (l *live) flowLines(f *flow, now time.Duration) []string {
 	}
 	if f.number == 0 {
 		lines = append(lines, "  "+l.bottleneck(f.ingest, s))
+		lines = append(lines, rebalanced(s.Rebalance)...) // of all queries over the source
 	}
-	lines = append(lines, rebalanced(s.Rebalance)...)
 	snap, end := f.snapshot()
 	defer end()
 	if f.plan.Window != nil {

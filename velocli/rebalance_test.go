@@ -33,6 +33,11 @@ func TestRebalance(t *testing.T) {
 			t.Errorf("%s: status %d\n%s%s", flag, status, out, errs)
 		}
 	}
+	out, errs, status := velo(t, "", "run", "--stats", "--rebalance",
+		job(strings.ReplaceAll(sink, "a.csv", "b.csv")+grouped+"; SELECT key % 7 AS k, sum(value) AS s FROM g GROUP BY key % 7"))
+	if status != 0 || !strings.Contains(errs, "shards moved in") || !strings.Contains(out, "k") {
+		t.Errorf("two queries: status %d\n%s%s", status, out, errs)
+	}
 	for statements, want := range map[string]string{
 		sink + "SELECT sum(value) AS s FROM g;": "query a cannot have it, it has one group only",
 		sink + "SELECT key FROM g;":             "query a cannot have it, it groups nothing",
@@ -47,7 +52,7 @@ func TestRebalance(t *testing.T) {
 			t.Errorf("%s: a sink was written", statements)
 		}
 	}
-	_, errs, status := velo(t, "", "query", "--rebalance", `SELECT count(*) FROM "`+dir+`/job.sql"`)
+	_, errs, status = velo(t, "", "query", "--rebalance", `SELECT count(*) FROM "`+dir+`/job.sql"`)
 	if status == 0 || !strings.Contains(errs, "it has one group only") {
 		t.Errorf("query: status %d, %s", status, errs)
 	}

@@ -37,6 +37,10 @@ type Epochs struct {
 
 	refs []padded[atomic.Int64] // number of references to each slot
 
+	// numbers has the epoch of the cut in each slot. The last partition to answer writes it before
+	// current. A goroutine that has pinned the slot reads it; until Unpin nobody writes it.
+	numbers []uint64
+
 	_ [linePad]byte
 
 	// raised is the newest epoch, with its slot. It is written by a CAS in Raise, from the epoch
@@ -107,7 +111,7 @@ func New(readers, partitions, slots int, wake func(), done func(number uint64, s
 	if slots < 2 || slots >= MaxSlots {
 		panic(fmt.Sprintf("epoch: %d slots, expected 2..%d", slots, MaxSlots-1))
 	}
-	e := &Epochs{wake: wake, refs: make([]padded[atomic.Int64], slots+1)}
+	e := &Epochs{wake: wake, refs: make([]padded[atomic.Int64], slots+1), numbers: make([]uint64, slots+1)}
 	e.Extend(partitions, done)
 	e.readers.Store(int64(readers))
 	return e
@@ -134,12 +138,19 @@ func (e *Epochs) Shrink(g *Group) {
 	e.left.Store(int64(e.partitions))
 }
 
+// First returns the partitions that New was called for.
+func (e *Epochs) First() *Group { return e.groups[0] }
+
+// Number returns the epoch of the cut in a slot that the caller has pinned.
+func (e *Epochs) Number(slot int) uint64 { return e.numbers[slot] }
+
 // Slots returns the number of slots, including the slot of the last epoch.
 func (e *Epochs) Slots() int { return len(e.refs) }
 
 // Begin makes number the first epoch instead of 0: its cut is the one in slot 0. It is called
 // before anything runs.
 func (e *Epochs) Begin(number uint64) {
+	e.numbers[0] = number
 	e.raised.Store(uint64(pack(number, 0)))
 	e.current.Store(uint64(pack(number, 0)))
 	e.finished.Store(number)
@@ -313,6 +324,7 @@ func (e *Epochs) Answer(image bool) {
 	if lacking {
 		e.noImage.Add(1)
 	} else {
+		e.numbers[r.slot()] = r.number()
 		e.current.Store(uint64(r))
 		e.published.Add(1)
 	}
