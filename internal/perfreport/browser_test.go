@@ -33,7 +33,7 @@ type view struct {
 func look(t *testing.T, browser, page string, window ...string) view {
 	t.Helper()
 	if len(window) == 0 {
-		window = []string{"--window-size=1200,4000"}
+		window = []string{"--window-size=1200,5000"}
 	}
 	dir := t.TempDir()
 	file, shot := filepath.Join(dir, "page.html"), filepath.Join(dir, "page.png")
@@ -151,15 +151,15 @@ func TestPageInBrowser(t *testing.T) {
 	page := b.String()
 	probed := strings.Replace(page, "</body>", probe+"</body>", 1)
 	for name, window := range map[string][]string{
-		"wide": {"--window-size=1200,4000"}, "phone": {"--window-size=390,5000"},
-		"wide-dark":  {"--window-size=1200,4000", "--blink-settings=preferredColorScheme=0"},
-		"phone-dark": {"--window-size=390,5000", "--blink-settings=preferredColorScheme=0"},
+		"wide": {"--window-size=1200,5000"}, "phone": {"--window-size=390,6000"},
+		"wide-dark":  {"--window-size=1200,5000", "--blink-settings=preferredColorScheme=0"},
+		"phone-dark": {"--window-size=390,6000", "--blink-settings=preferredColorScheme=0"},
 	} {
 		v := look(t, browser, probed, window...)
 		if part, colors := v.drawn(); part < 0.02 || colors < 8 {
 			t.Errorf("%s: %.1f %% of the page are drawn, in %d colors", name, 100*part, colors)
 		}
-		if !strings.Contains(v.console, "PROBE drawn drawn; fits") || strings.Count(v.console, "CONSOLE") != 1 {
+		if !strings.Contains(v.console, "PROBE drawn drawn drawn; fits") || strings.Count(v.console, "CONSOLE") != 1 {
 			t.Errorf("%s: the console has %q", name, v.console)
 		}
 		if v.requests > 0 {

@@ -39,7 +39,7 @@ type Section struct {
 // Sections makes the sections for which there are results.
 func Sections(all []figures.Result) (sections []Section) {
 	for _, make := range []func([]figures.Result) []Section{
-		origin, scaling, profiles, latencies, snapshots, rings, stalls, placement, others,
+		origin, scaling, models, profiles, latencies, snapshots, rings, stalls, placement, others,
 	} {
 		sections = append(sections, make(all)...)
 	}
@@ -468,7 +468,7 @@ func placement(all []figures.Result) (sections []Section) {
 
 // others are all results that no other section has, with their figures.
 func others(all []figures.Result) []Section {
-	known := []string{"scale", "run", "latency", "snapshot", "ring", "doctor", "validate", "diff"}
+	known := []string{"scale", "model", "run", "latency", "snapshot", "ring", "doctor", "validate", "diff"}
 	s := Section{Title: "Other figures", Head: []string{"what", "figure", "median", "least", "most", "interval"}}
 	for _, r := range all {
 		if slices.Contains(known, r.Measured()) {

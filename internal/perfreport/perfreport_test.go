@@ -40,6 +40,17 @@ func results(t *testing.T) []figures.Result {
 				"records_per_second": {rate, rate * 1.02, rate * 0.98}, "efficiency": {0.9, 0.91, 0.92},
 			})
 	}
+	add("model --cores 4", map[string]any{
+		"kind": "model beside measurement", "profile": "u_1k", "case": "2 <readers>", "readers": 2, "partitions": 2,
+		"cores": 2, "predicted_records_per_second": 1.9e8, "measured_records_per_second": 2e8, "error": -0.05,
+		"measured_least": 1.8e8, "measured_most": 2.1e8, "assumptions": []string{"no thread is ever interrupted"},
+	}, nil)
+	for _, n := range []int{2, 4} {
+		add("model --cores 4", map[string]any{
+			"kind": "model", "profile": "u_1k", "case": "extrapolation", "readers": n, "partitions": n, "cores": n,
+			"predicted_records_per_second": 1e8 * float64(n), "efficiency": 0.875, "limit": "rings would be too large",
+		}, nil)
+	}
 	add("run --profile u_1k", map[string]any{
 		"profile": "u_1k", "readers": 1, "partitions": 1, "rival": "gomap",
 		"spoilers": []string{"hypervisor: a <vm>", "run 1: load: others took 5.0 %", "run 2: load: others took 9.0 %"},
@@ -127,7 +138,7 @@ func TestHTML(t *testing.T) {
 			t.Errorf("the page has %d elements %s", elements[bad], bad)
 		}
 	}
-	if elements["svg"] != 6 || elements["section"] < 9 {
+	if elements["svg"] != 7 || elements["section"] < 10 {
 		t.Errorf("%d charts in %d sections", elements["svg"], elements["section"])
 	}
 	if strings.Contains(page, ">sync.Map u_1k</text>") || !strings.Contains(page, ">velo u_1k</text>") {
@@ -135,7 +146,7 @@ func TestHTML(t *testing.T) {
 	}
 	own := strings.NewReplacer(`xmlns="http://www.w3.org/2000/svg"`, "", string(uplot.Script), "", string(uplot.Style), "")
 	outside := regexp.MustCompile(`(?i)(https?:|url\(|@import|//[a-z])`).FindAllString(own.Replace(page), -1)
-	if elements["script"] != 4 || elements["noscript"] != 3 {
+	if elements["script"] != 5 || elements["noscript"] != 4 {
 		t.Errorf("%d scripts and %d charts without: expected the library, the page's, and one for each chart of lines",
 			elements["script"], elements["noscript"])
 	}
@@ -145,6 +156,7 @@ func TestHTML(t *testing.T) {
 	for _, want := range []string{
 		"CPU &lt;7&gt;", "a &lt;b&gt;", "h&amp;h", "model (USL)",
 		"fitted to 3 numbers of real cores", "beyond the cores", "reader/0", "Not pinned: partition/0",
+		"2 &lt;readers&gt;", "4 cores: rings would be too large", "Assumed: no thread is ever interrupted",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not have %q", want)
@@ -161,7 +173,7 @@ func TestText(t *testing.T) {
 	for _, want := range []string{
 		"-3.0 %, cannot be", "could be spoilt: run: load: others took 9.0 % (said 2 times", "hypervisor: a <vm>",
 		"0.250 s", "gomap", "99.99 %", "map with Mutex",
-		"contention", "100 M", "one-way", "there is no knee below 10000 cores",
+		"contention", "100 M", "one-way", "190 M", "200 M (180 M..210 M)", "-5 %", "400 M", "there is no knee below 10000 cores",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the text does not have %q:\n%s", want, b.String())
@@ -177,6 +189,7 @@ func TestText(t *testing.T) {
 			{Fields: map[string]any{"command": "veloperf scale"}},
 			{Fields: map[string]any{"command": "veloperf latency"}},
 			{Fields: map[string]any{"command": "veloperf run"}},
+			{Fields: map[string]any{"command": "veloperf model"}},
 			{},
 		},
 	} {
