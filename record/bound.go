@@ -18,7 +18,7 @@ type Bound struct {
 	Column int
 	Is     Comparison
 	Bits   uint64 // the constant: a word of the column's type; 0 for text
-	Text   string // the constant of a column of type text, whose order is that of its bytes
+	Text   string // the constant of a column of type text; texts are ordered by their bytes
 }
 
 // A Skipper is a Reader that can leave out records that do not meet bounds. Skip is called once,
