@@ -17,7 +17,8 @@ const (
 type Bound struct {
 	Column int
 	Is     Comparison
-	Bits   uint64 // the constant: a word of the column's type, which is not text
+	Bits   uint64 // the constant: a word of the column's type; 0 for text
+	Text   string // the constant of a column of type text; texts are ordered by their bytes
 }
 
 // A Skipper is a Reader that can leave out records that do not meet bounds. Skip is called once,

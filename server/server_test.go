@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -383,7 +382,8 @@ func TestEnding(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// TestVanish has clients that go away at any moment, while an engine runs. Nothing of them is left.
+// TestVanish has 200 clients that go away at any moment, while an engine runs. Nothing of them is
+// left.
 func TestVanish(t *testing.T) {
 	s, lane, e := mounted(t, nil)
 	for i := range 2000 {
@@ -392,33 +392,15 @@ func TestVanish(t *testing.T) {
 	must(t, e.Sync(t.Context()))
 	web := httptest.NewServer(s)
 	defer web.Close()
-	paths := []string{
-		"/v1/views/volumes?limit=100000", "/v1/views/volumes/changes?every=100ms",
-		"/v1/query?sql=SELECT+*+FROM+volumes+ORDER+BY+volume",
-		"/v1/views/volumes?key=7", "/v1/stats",
-	}
-	done := make(chan struct{})
-	for n := range 40 {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for k := range 5 {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Duration((n*7+k*13)%50)*time.Millisecond)
-				r, err := http.NewRequestWithContext(ctx, "GET", web.URL+paths[(n+k)%len(paths)], nil)
-				if err == nil {
-					if a, err := http.DefaultClient.Do(r); err == nil {
-						_, _ = a.Body.Read(make([]byte, 100))
-						_ = a.Body.Close()
-					}
-				}
-				cancel()
-			}
-		}()
-	}
-	for range 40 {
-		<-done
+	end := vanish(web.URL)
+	for range 200 {
 		must(t, lane.Send(t.Context(), trade{"x", 1, time.Unix(1, 0)}))
+		time.Sleep(5 * time.Millisecond)
 	}
-	http.DefaultClient.CloseIdleConnections()
+	end()
+	if n := s.Use().Requests; n < vanishing {
+		t.Errorf("%d requests of %d clients", n, vanishing)
+	}
 	must(t, s.Close()) // waits for what is being answered; the end of the test looks at what is left
 	if use := s.Use(); use.Queries != 0 || use.Streams != 0 {
 		t.Errorf("left: %+v", use)

@@ -225,6 +225,7 @@ func (f *feeder) open(n int) ([]record.Reader, error) {
 		return f.files.readers(n)
 	}
 	rs, err := f.generate(n)
+	f.files.skip(rs)
 	if f.input != nil {
 		f.files.sources = nil
 		for _, r := range rs {

@@ -78,6 +78,9 @@ func (in *ingest) start(size *sizing, live bool) error {
 	if in.feed.files.unpacks() {
 		s = s.besideUnpackers()
 	}
+	if len(in.flows) == 1 && !in.served { // a job that is served may get more queries
+		in.feed.files.bounds = in.flows[0].plan.Bounds()
+	}
 	rs, err := in.feed.open(s.Readers)
 	if err != nil {
 		return err

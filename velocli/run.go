@@ -374,6 +374,9 @@ func (c *runCmd) wait(ins []*ingest, stop *stopper, view *background, say io.Wri
 		if k := in.feed.socket; k != nil && (c.Stats || k.turnedAway()) {
 			fmt.Fprintf(say, "velo: %s: %v\n", in.feed.name, k.Stats())
 		}
+		if c.Stats {
+			fmt.Fprint(say, in.feed.files.skippedLine())
+		}
 		in.close()
 	}
 	switch err := errors.Join(errs...); {

@@ -85,6 +85,11 @@ var benchCases = []benchCase{
 // fill writes the records of a case to a topic with one partition.
 func (f *fake) fill(topic string, c *benchCase, codec kgo.CompressionCodec) {
 	f.create(topic, 1, nil)
+	f.produceCase(topic, c, codec)
+}
+
+// produceCase adds the records of a case to a topic.
+func (f *fake) produceCase(topic string, c *benchCase, codec kgo.CompressionCodec) {
 	p, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.ProducerBatchCompression(codec),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(50_000))
 	if err != nil {
@@ -123,11 +128,10 @@ func BenchmarkSource(b *testing.B) {
 					f.fill(topic, &c, codec.CompressionCodec)
 					cfg := c.cfg
 					cfg.Topic, cfg.Schema, cfg.UntilEnd = topic, schemaOf(b, c.fields...), true
-					b.Run("impl=velo", func(b *testing.B) { perRecord(b, func() { readAll(b, f, cfg) }) })
+					b.Run("impl=velo", func(b *testing.B) { perRecord(b, func() { readRecords(b, f, cfg, benchRecords) }) })
 					b.Run("impl=PollFetches", func(b *testing.B) {
 						perRecord(b, func() {
-							pollAll(b, f, topic,
-								c.parse)
+							pollTopic(b, f, topic, c.parse, benchRecords)
 						})
 					})
 				})
@@ -155,7 +159,8 @@ func perRecord(b *testing.B, work func()) {
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/n, "B/record")
 }
 
-func readAll(b *testing.B, f *fake, cfg SourceConfig) {
+// readRecords reads all records of a topic, as an engine does.
+func readRecords(b *testing.B, f *fake, cfg SourceConfig, records int) {
 	s, err := f.source(cfg)
 	if err != nil {
 		b.Fatal(err)
@@ -171,7 +176,7 @@ func readAll(b *testing.B, f *fake, cfg SourceConfig) {
 		err = rs[0].(*Reader).Read(context.Background(), batch)
 		n += batch.Len()
 	}
-	if !errors.Is(err, io.EOF) || n != benchRecords {
+	if !errors.Is(err, io.EOF) || n != records {
 		b.Fatalf("%d records, %v", n, err)
 	}
 	if err := rs[0].Close(); err != nil {
@@ -179,7 +184,8 @@ func readAll(b *testing.B, f *fake, cfg SourceConfig) {
 	}
 }
 
-func pollAll(b *testing.B, f *fake, topic string, parse func([]byte) (int, error)) {
+// pollTopic reads them by the ordinary loop.
+func pollTopic(b *testing.B, f *fake, topic string, parse func([]byte) (int, error), records int) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(f.addresses...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
@@ -187,7 +193,7 @@ func pollAll(b *testing.B, f *fake, topic string, parse func([]byte) (int, error
 	}
 	defer client.Close()
 	sum := 0
-	for n := 0; n < benchRecords; {
+	for n := 0; n < records; {
 		fetches := client.PollFetches(context.Background())
 		if err := fetches.Err(); err != nil {
 			b.Fatal(err)

@@ -1,8 +1,11 @@
 package parquet
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/parquet-go/parquet-go/format"
 
@@ -17,8 +20,11 @@ import (
 //
 //   - Only min_value and max_value count, and only if the footer says in which order they are
 //     (column_orders). What older writers have put into min and max was of the wrong order at times.
-//   - Only numbers and times count: those in INT32 and INT64 with a sign, FLOAT and DOUBLE. Texts may
-//     be cut off there.
+//   - Numbers and times in INT32 and INT64 with a sign, FLOAT and DOUBLE count, and texts in byte
+//     arrays, whose order is that of their bytes. A text may be cut off in a footer: the least value
+//     is then a prefix, which is less, and the greatest one is made greater by whoever cuts it. So
+//     both are bounds, and need not be values. Without a least value the empty text is one. The text
+//     of a UUID is not in the file.
 //   - NaN is in no statistics, and is greater than all others for velo. So for doubles only an upper
 //     bound, or equality, leaves out anything. Statistics that are NaN themselves say nothing.
 //   - NULL meets no bound, so it does not matter whether there are any.
@@ -75,14 +81,34 @@ func (r *Reader) leavesOut(u unit) bool {
 // statisticsOf are the least and the greatest value of a column of a row group, as they lie in the
 // file; ok is false if they are not known.
 func (f *file) statisticsOf(group, place int) (least, greatest []byte, ok bool) {
-	if place >= len(f.meta.ColumnOrders) {
-		return nil, nil, false
-	}
-	if _, typed := f.meta.ColumnOrders[place].Value.(*format.TypeDefinedOrder); !typed {
+	if !f.ordered(place) {
 		return nil, nil, false
 	}
 	s := &f.meta.RowGroups[group].Columns[place].MetaData.Statistics
 	return s.MinValue, s.MaxValue, len(s.MinValue) > 0 && len(s.MinValue) == len(s.MaxValue)
+}
+
+// texts are a least and a greatest text, between which all values of a column of a row group are;
+// ok is false if there are none.
+func (f *file) texts(group, place int) (least, greatest []byte, ok bool) {
+	l := &f.leaves[place]
+	if l.how.uuid || l.kind != record.String || l.physical != format.ByteArray && l.physical != format.FixedLenByteArray {
+		return nil, nil, false
+	}
+	if !f.ordered(place) {
+		return nil, nil, false
+	}
+	s := &f.meta.RowGroups[group].Columns[place].MetaData.Statistics
+	return s.MinValue, s.MaxValue, len(s.MaxValue) > 0 && bytes.Compare(s.MinValue, s.MaxValue) <= 0
+}
+
+// ordered says whether the footer says in which order the values of a column are.
+func (f *file) ordered(place int) bool {
+	if place >= len(f.meta.ColumnOrders) {
+		return false
+	}
+	_, typed := f.meta.ColumnOrders[place].Value.(*format.TypeDefinedOrder)
+	return typed
 }
 
 // wholes are the least and the greatest number of a column of a row group, as the file has them; ok
@@ -139,23 +165,34 @@ func (f *file) failsAll(group, place int, t record.Type, b *record.Bound) bool {
 		}
 		return false // there may be NaN
 	}
+	if t == record.String {
+		least, greatest, ok := f.texts(group, place)
+		return ok && failsBetween(b.Is, strings.Compare(string(least), b.Text), strings.Compare(string(greatest), b.Text))
+	}
 	least, greatest, ok := f.wholes(group, place)
 	low, high, times := f.leaves[place].bounds(t)
 	if !ok || t != record.Int64 && t != record.Timestamp && !t.IsDecimal() || least < low || greatest > high {
 		return false
 	}
 	least, greatest = least*times, greatest*times
-	switch v := int64(b.Bits); b.Is {
+	v := int64(b.Bits)
+	return failsBetween(b.Is, cmp.Compare(least, v), cmp.Compare(greatest, v))
+}
+
+// failsBetween says whether no value between two others meets a comparison with a constant. Least
+// and greatest are how these compare with the constant.
+func failsBetween(is record.Comparison, least, greatest int) bool {
+	switch is {
 	case record.Equal:
-		return v < least || v > greatest
+		return least > 0 || greatest < 0
 	case record.Less:
-		return least >= v
+		return least >= 0
 	case record.LessOrEqual:
-		return least > v
+		return least > 0
 	case record.Greater:
-		return greatest <= v
+		return greatest <= 0
 	case record.GreaterOrEqual:
-		return greatest < v
+		return greatest < 0
 	}
 	return false
 }

@@ -32,8 +32,12 @@ func (e *Expr) bounds(to []record.Bound) []record.Bound {
 		column, constant = constant, column
 		is = mirrored[is]
 	}
-	if column.op == opColumn && constant.op == opConst && !constant.value.Null && column.typ != record.String {
-		to = append(to, record.Bound{Column: column.column, Is: is, Bits: constant.value.Bits})
+	if column.op == opColumn && constant.op == opConst && !constant.value.Null {
+		b := record.Bound{Column: column.column, Is: is, Bits: constant.value.Bits}
+		if column.typ == record.String {
+			b.Bits, b.Text = 0, constant.value.Text
+		}
+		to = append(to, b)
 	}
 	return to
 }

@@ -28,20 +28,22 @@ func TestBounds(t *testing.T) {
 		where *expr.Expr
 		want  string
 	}{
-		{is(expr.Lt, a, five), "[{0 2 5}]"},
-		{is(expr.Lt, five, a), "[{0 4 5}]"},
-		{is(expr.Ge, five, a), "[{0 3 5}]"},
+		{is(expr.Lt, a, five), "[{0 2 5 }]"},
+		{is(expr.Lt, five, a), "[{0 4 5 }]"},
+		{is(expr.Ge, five, a), "[{0 3 5 }]"},
 		{
 			is(expr.And, is(expr.Eq, a, five), is(expr.And, is(expr.Gt, f, expr.Float(0)), is(expr.Le, a, five))),
-			"[{0 1 5} {1 4 0} {0 3 5}]",
+			"[{0 1 5 } {1 4 0 } {0 3 5 }]",
 		},
 		{
 			is(expr.And, is(expr.Ge, a, five), is(expr.Or, is(expr.IsNull, f), is(expr.Ne, s, expr.Text("x")))),
-			"[{0 5 5}]",
+			"[{0 5 5 }]",
 		},
 		{is(expr.Or, is(expr.Ge, a, five), is(expr.IsNull, f)), "[]"},
 		{is(expr.Not, is(expr.Ge, a, five)), "[]"},
-		{is(expr.Eq, s, expr.Text("x")), "[]"},
+		{is(expr.Eq, s, expr.Text("x")), "[{2 1 0 x}]"},
+		{is(expr.Ge, expr.Text(""), s), "[{2 3 0 }]"},
+		{is(expr.Lt, s, expr.Null(record.String)), "[]"},
 		{is(expr.Lt, a, expr.Null(record.Int64)), "[]"},
 		{is(expr.Eq, a, a), "[]"},
 		{is(expr.And, is(expr.Ge, a, five), is(expr.Gt, is(expr.Add, a, five), five)), "[]"}, // may fail
