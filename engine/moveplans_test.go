@@ -203,7 +203,7 @@ func TestMoveShardOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := <-left
-	if !strings.Contains(err.Error(), "removed") && !strings.Contains(err.Error(), "does not run") {
+	if text := err.Error(); !strings.Contains(text, "was removed") && !strings.Contains(text, "does not run") {
 		t.Error(err)
 	}
 	end.Store(true)

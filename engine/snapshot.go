@@ -336,8 +336,11 @@ func (e *Engine) moveShards(ctx context.Context, b *branch, to int, shards ...in
 			return fmt.Errorf("engine: moving shard %d: %w", shards[0], e.over())
 		}
 	}
-	if b.ended.Load() && !b.alone() {
-		return fmt.Errorf("engine: moving shard %d: the plan%s has ended", shards[0], b.ofPlan())
+	switch {
+	case b.failure() != nil:
+		return fmt.Errorf("engine: moving shard %d: %w", shards[0], b.failure())
+	case b.ended.Load() && !b.alone():
+		return fmt.Errorf("engine: moving shard %d: the plan%s has ended, or was removed", shards[0], b.ofPlan())
 	}
 	return nil
 }

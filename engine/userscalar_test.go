@@ -36,6 +36,14 @@ func init() {
 	query.RegisterFunction(scalar.Must(scalar.Spec[record.Decimal, float64]{
 		Name: "my_half", Row: func(v record.Decimal) (float64, error) { return float64(v.Unscaled) / 2, nil },
 	}))
+	query.RegisterFunction(scalar.Must(scalar.Spec2[int64, record.Decimal, record.Decimal]{
+		Name: "my_price", Scale: 3, Row: func(n int64, each record.Decimal) (record.Decimal, error) {
+			if n >= 5 && n <= 13 {
+				return record.Decimal{Unscaled: 5, Scale: 6}, nil // more digits than Scale
+			}
+			return record.Decimal{Unscaled: n * each.Unscaled, Scale: each.Scale}, nil
+		},
+	}))
 	query.RegisterFunction(scalar.Must(scalar.Spec[float64, bool]{
 		Name: "my_large", NotNull: true, Optional: func(v *float64) (bool, error) { return v != nil && *v > 5, nil },
 	}))
@@ -106,6 +114,13 @@ func TestUserFunctions(t *testing.T) {
 			`SELECT date_trunc('hour', at) AS h, value / 2.0::double precision AS f, value FROM timed WHERE value % 50 = 0 AND value > 5 AND value <> 100`,
 		},
 		{
+			`SELECT key, my_price(value, 1.25) AS p, sum(my_price(value, 1.25)) AS s, count(*) AS n FROM timed
+				WHERE my_price(value, 0.5) > 20.5 GROUP BY key, my_price(value, 1.25)
+				HAVING my_price(count(*) + 100, 1.5) > 151.5`,
+			`SELECT key, cast(value * 1.25 AS decimal(18,3)) AS p, sum(cast(value * 1.25 AS decimal(18,3))) AS s,
+				count(*) AS n FROM timed WHERE value > 41 GROUP BY key, value HAVING count(*) > 1`,
+		},
+		{
 			`SELECT window_start, sum(value) AS s FROM timed GROUP BY tumble(my_hour(at), INTERVAL '1 h')`,
 			`SELECT window_start, sum(value) AS s FROM timed GROUP BY tumble(at, INTERVAL '1 h')`,
 		},
@@ -147,10 +162,13 @@ func TestUserFunctions(t *testing.T) {
 // Goal: an error of a function sets the record aside with the arguments; a panic ends the plan and says for what,
 // unless the record does not count.
 func TestUserFunctionFaults(t *testing.T) {
-	even := uint64(0)
+	even, small := uint64(0), uint64(0)
 	for _, v := range newTimed(10, 100*time.Millisecond, 1_000).values[:1_000] {
 		if v < 10 && v%2 == 0 {
 			even++
+		}
+		if v >= 5 && v <= 13 {
+			small++
 		}
 	}
 	for _, c := range []struct {
@@ -158,6 +176,10 @@ func TestUserFunctionFaults(t *testing.T) {
 		quarantined           uint64
 	}{
 		{text: `SELECT sum(my_odd(value)) AS s FROM timed WHERE value < 10`, rejected: "my_odd(value): my_odd of 2: 2 is even", quarantined: even},
+		{
+			text:     `SELECT max(my_price(value, 1.5)) AS s FROM timed`,
+			rejected: "0.000005 has more than 3 digits", quarantined: small,
+		},
 		{text: `SELECT sum(my_panic(value)) AS s FROM timed`, fails: "my_panic(value): my_panic of 7: panic in your function my_panic: runtime error: integer divide by zero"},
 		{text: `SELECT sum(my_panic(value)) AS s FROM timed WHERE value <> 7`},
 		{text: `SELECT key, my_panic(sum(value) * 0 + 7) AS s FROM timed GROUP BY key`, fails: "panic in your function my_panic"},

@@ -61,9 +61,9 @@ func (d Decimal) Append(to []byte) []byte {
 	return append(to, digits[point:]...)
 }
 
-// rescale is the unscaled value of d as a value of the decimal type t. The error says that digits
+// Rescale is the unscaled value of d as a value of the decimal type t. The error says that digits
 // would be lost.
-func (d Decimal) rescale(t Type) (int64, error) {
+func (d Decimal) Rescale(t Type) (int64, error) {
 	v, scale := d.Unscaled, int(d.Scale)
 	for ; scale > t.Scale(); scale-- {
 		if v%10 != 0 {

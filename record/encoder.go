@@ -379,7 +379,7 @@ func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
 		return t.UnixNano(), nil
 	default:
 		d := *(*Decimal)(p)
-		v, err := d.rescale(op.typ)
+		v, err := d.Rescale(op.typ)
 		if err != nil {
 			return 0, fmt.Errorf("record: %s: column %q: %w", op.path, op.name, err)
 		}

@@ -87,7 +87,7 @@ func TestRescale(t *testing.T) {
 		r := big.NewRat(d.Unscaled, Pow10[d.Scale])
 		want := new(big.Rat).Mul(r, big.NewRat(Pow10[typ.Scale()], 1))
 		fits := want.IsInt() && want.Num().CmpAbs(big.NewInt(Pow10[p])) < 0
-		got, err := d.rescale(typ)
+		got, err := d.Rescale(typ)
 		if (err == nil) != fits || fits && got != want.Num().Int64() {
 			t.Fatalf("%v as %v: %d, %v; expected %v", d, typ, got, err, want)
 		}
@@ -588,7 +588,7 @@ func TestRescaleAtTheLimit(t *testing.T) {
 		for _, scale := range []int{0, p / 2, p} {
 			typ := DecimalOf(p, scale)
 			for v, fits := range map[int64]bool{limit: true, -limit: true, limit + 1: false, -limit - 1: false} {
-				got, err := Decimal{v, uint8(scale)}.rescale(typ)
+				got, err := Decimal{v, uint8(scale)}.Rescale(typ)
 				if (err == nil) != fits || fits && got != v {
 					t.Errorf("%d as %v: %d, %v", v, typ, got, err)
 				}
@@ -596,7 +596,7 @@ func TestRescaleAtTheLimit(t *testing.T) {
 					continue
 				}
 				// With a digit more after the point, a 0, where that can be written.
-				if _, err := (Decimal{v / 10, uint8(max(scale-1, 0))}).rescale(typ); scale > 0 && (err == nil) != fits {
+				if _, err := (Decimal{v / 10, uint8(max(scale-1, 0))}).Rescale(typ); scale > 0 && (err == nil) != fits {
 					t.Errorf("%d with a digit less as %v: %v", v, typ, err)
 				}
 			}

@@ -298,6 +298,8 @@ func (c *checker) text(a answer) string {
 		return fmt.Sprint(math.Float64frombits(a.Bits))
 	case t == record.Timestamp:
 		return time.Unix(0, int64(a.Bits)).UTC().Format(time.RFC3339Nano)
+	case t.IsDecimal():
+		return record.Decimal{Unscaled: int64(a.Bits), Scale: uint8(t.Scale())}.String()
 	}
 	return fmt.Sprint(int64(a.Bits))
 }

@@ -6,6 +6,8 @@ import (
 	"regexp"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/internal/usercode"
+	"github.com/velo-engine/velo/record"
 )
 
 // A Func is a scalar function for query.RegisterFunction and expr.Call.
@@ -15,7 +17,7 @@ type Func = expr.User
 // text, time.Time timestamp, record.Decimal any decimal.
 type Input = expr.Input
 
-// An Outcome is a type of results: int64, float64, bool, string or time.Time.
+// An Outcome is a type of results: int64, float64, bool, string, time.Time or record.Decimal.
 type Outcome = expr.Outcome
 
 // A Block is the rows that a function is called for; see Spec.Block.
@@ -37,6 +39,10 @@ type Spec[A Input, R Outcome] struct {
 	// NotNull promises that the result is never NULL, except for an argument that is. A group by
 	// the result then takes less memory, and a row for which the promise is broken fails.
 	NotNull bool
+
+	// Scale is the number of digits after the point of a result that is a decimal: its type is
+	// decimal(18, Scale). A row whose value has more digits than that cannot be computed.
+	Scale int
 
 	// Row returns the value of a row. The error Null stands for NULL; any other says that the
 	// record cannot be computed. It is not called for NULL, whose value is NULL.
@@ -61,6 +67,7 @@ type Spec2[A, B Input, R Outcome] struct {
 	Name     string
 	Version  uint32
 	NotNull  bool
+	Scale    int
 	Row      func(a A, b B) (R, error)
 	Optional func(a *A, b *B) (R, error)
 	Append   func(to []byte, a A, b B) ([]byte, error)
@@ -73,6 +80,7 @@ type Spec3[A, B, C Input, R Outcome] struct {
 	Name     string
 	Version  uint32
 	NotNull  bool
+	Scale    int
 	Row      func(a A, b B, c C) (R, error)
 	Optional func(a *A, b *B, c *C) (R, error)
 	Append   func(to []byte, a A, b B, c C) ([]byte, error)
@@ -92,7 +100,9 @@ type form struct {
 	name                         string
 	version                      uint32
 	row, optional, append, block bool // which ways are there
-	nulls, notNull, text         bool
+	nulls, notNull               bool
+	result                       record.Type
+	scale                        int
 }
 
 // name is what a name may be.
@@ -115,17 +125,24 @@ func New(d Definition) (*Func, error) {
 	if ways != 1 {
 		fault("%q has %d of Row, Optional, Append and Block, expected one", f.name, ways)
 	}
-	if f.append && !f.text {
+	if f.append && f.result != record.String {
 		fault("%q has Append, which is for results that are texts", f.name)
 	}
 	if f.nulls && !f.block {
 		fault("%q has Nulls, which is for Block; Optional sees NULLs too", f.name)
 	}
+	switch {
+	case f.scale != 0 && !f.result.IsDecimal():
+		fault("%q has the Scale %d, which is for results that are decimals, and its results are %v", f.name, f.scale,
+			f.result)
+	case f.scale < 0 || f.scale > record.MaxPrecision:
+		fault("%q has the Scale %d, expected 0 to %d", f.name, f.scale, record.MaxPrecision)
+	}
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return d.function(expr.UserSpec{
-		Name: f.name, Version: f.version, Nulls: f.nulls || f.optional, NotNull: f.notNull,
+		Name: f.name, Version: f.version, Nulls: f.nulls || f.optional, NotNull: f.notNull, Scale: uint8(f.scale),
 	}), nil
 }
 
@@ -141,26 +158,20 @@ func Must(d Definition) *Func {
 func (s Spec[A, R]) form() form {
 	return form{
 		s.Name, s.Version, s.Row != nil, s.Optional != nil, s.Append != nil, s.Block != nil, s.Nulls, s.NotNull,
-		isText[R](),
+		usercode.TypeOf[R](), s.Scale,
 	}
 }
 
 func (s Spec2[A, B, R]) form() form {
 	return form{
 		s.Name, s.Version, s.Row != nil, s.Optional != nil, s.Append != nil, s.Block != nil, s.Nulls, s.NotNull,
-		isText[R](),
+		usercode.TypeOf[R](), s.Scale,
 	}
 }
 
 func (s Spec3[A, B, C, R]) form() form {
 	return form{
 		s.Name, s.Version, s.Row != nil, s.Optional != nil, s.Append != nil, s.Block != nil, s.Nulls, s.NotNull,
-		isText[R](),
+		usercode.TypeOf[R](), s.Scale,
 	}
-}
-
-func isText[R any]() bool {
-	var r R
-	_, text := any(r).(string)
-	return text
 }

@@ -88,6 +88,17 @@ func TestCheckPasses(t *testing.T) {
 			return float64(v.Unscaled) / 100 / float64(n), nil
 		},
 	}, cents, number)
+	scalar.Check2(t, scalar.Spec2[record.Decimal, int64, record.Decimal]{
+		Name: "part", Scale: 4, Row: func(v record.Decimal, n int64) (record.Decimal, error) {
+			switch {
+			case n == 0:
+				return v, scalar.Null
+			case n%7 == 0:
+				return record.Decimal{Unscaled: 1, Scale: 5}, nil // it has too many digits
+			}
+			return record.Decimal{Unscaled: v.Unscaled * n % 1000, Scale: 3}, nil
+		},
+	}, cents, number)
 	scalar.Check2(t, scalar.Spec2[string, bool, string]{
 		Name: "shout", Block: func(b *scalar.Block, text []string, loud []bool, to []string) {
 			for i := range text {
@@ -146,6 +157,7 @@ func TestCheckFinds(t *testing.T) {
 		"of Row, Optional":       {Row: func(int64) (int64, error) { return 0, nil }, Block: func(*scalar.Block, []int64, []int64) {}},
 		"Nulls, which is":        {Row: func(int64) (int64, error) { return 0, nil }, Nulls: true},
 		"results that are texts": {Append: func([]byte, int64) ([]byte, error) { return nil, nil }},
+		"results that are decim": {Row: func(int64) (int64, error) { return 0, nil }, Scale: 2},
 		"alone, and ":            {Block: func(_ *scalar.Block, _, to []int64) { to[0] = 3 }}, // only the first row
 	} {
 		s.Name = "spoilt"
@@ -154,6 +166,12 @@ func TestCheckFinds(t *testing.T) {
 		if len(r) != 1 || !strings.Contains(r[0], want) {
 			t.Errorf("expected %q, Check reports %q", want, r)
 		}
+	}
+	_, err := scalar.New(scalar.Spec[int64, record.Decimal]{
+		Name: "wide", Scale: 19, Row: func(v int64) (record.Decimal, error) { return record.Decimal{Unscaled: v}, nil },
+	})
+	if err == nil || !strings.Contains(err.Error(), "expected 0 to 18") {
+		t.Error(err)
 	}
 	var r reports
 	scalar.Check(&r, scalar.Spec[int64, int64]{Name: "Bad Name", Row: func(int64) (int64, error) { return 0, nil }}, number)

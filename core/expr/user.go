@@ -20,9 +20,9 @@ type Input interface {
 }
 
 // An Outcome is a Go type of the result of a user's function: bigint, double precision, boolean,
-// text or timestamp.
+// text, timestamp, or decimal with UserSpec.Scale.
 type Outcome interface {
-	int64 | float64 | bool | string | time.Time
+	int64 | float64 | bool | string | time.Time | record.Decimal
 }
 
 // A User is a scalar function that a user has written: package scalar makes them. It does not
@@ -45,6 +45,17 @@ type UserSpec struct {
 	Nulls bool
 	// NotNull says that the result is NULL only if an argument is NULL and Nulls is not set.
 	NotNull bool
+	// Scale is the number of digits after the point of a result that is a decimal.
+	Scale uint8
+}
+
+// resultOf is the type of the result.
+func resultOf[R Outcome](s UserSpec) record.Type {
+	t := usercode.TypeOf[R]()
+	if t.IsDecimal() {
+		return record.DecimalOf(record.MaxPrecision, int(s.Scale))
+	}
+	return t
 }
 
 // Name returns the name in SQL.
@@ -84,9 +95,9 @@ func (u *User) signature() string {
 // for a[i].
 func NewUser1[A Input, R Outcome](s UserSpec, f func(b *Block, a []A, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{usercode.TypeOf[A]()}, result: usercode.TypeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A]()}, result: resultOf[R](s),
 		caller: func(types []record.Type, rows int) caller {
-			return &call1[A, R]{userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows), f: f}
+			return &call1[A, R]{userResult: userResultOf[R](s, rows), a: userColumnOf[A](types[0], rows), f: f}
 		},
 	}
 }
@@ -94,10 +105,10 @@ func NewUser1[A Input, R Outcome](s UserSpec, f func(b *Block, a []A, to []R)) *
 // NewUser2 makes a function of two arguments.
 func NewUser2[A, B Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B]()}, result: usercode.TypeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B]()}, result: resultOf[R](s),
 		caller: func(types []record.Type, rows int) caller {
 			return &call2[A, B, R]{
-				userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows),
+				userResult: userResultOf[R](s, rows), a: userColumnOf[A](types[0], rows),
 				b: userColumnOf[B](types[1], rows), f: f,
 			}
 		},
@@ -107,10 +118,11 @@ func NewUser2[A, B Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, 
 // NewUser3 makes a function of three arguments.
 func NewUser3[A, B, C Input, R Outcome](s UserSpec, f func(b *Block, x []A, y []B, z []C, to []R)) *User {
 	return &User{
-		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B](), usercode.TypeOf[C]()}, result: usercode.TypeOf[R](),
+		UserSpec: s, args: []record.Type{usercode.TypeOf[A](), usercode.TypeOf[B](), usercode.TypeOf[C]()},
+		result: resultOf[R](s),
 		caller: func(types []record.Type, rows int) caller {
 			return &call3[A, B, C, R]{
-				userResult: userResultOf[R](rows), a: userColumnOf[A](types[0], rows),
+				userResult: userResultOf[R](s, rows), a: userColumnOf[A](types[0], rows),
 				b: userColumnOf[B](types[1], rows), c: userColumnOf[C](types[2], rows), f: f,
 			}
 		},

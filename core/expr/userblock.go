@@ -404,11 +404,14 @@ func (c *userColumn[T]) free() {
 
 // A userResult has the results of a block.
 type userResult[R Outcome] struct {
+	typ    record.Type
 	values []R
 	own    []R // values that are not lent
 }
 
-func userResultOf[R Outcome](rows int) userResult[R] { return userResult[R]{own: make([]R, rows)} }
+func userResultOf[R Outcome](s UserSpec, rows int) userResult[R] {
+	return userResult[R]{typ: resultOf[R](s), own: make([]R, rows)}
+}
 
 // lend has the results written to words, if they are words.
 func (o *userResult[R]) lend(words []uint64) {
@@ -449,6 +452,18 @@ func (o *userResult[R]) store(r *register, b *Block, n int, rows []int32) {
 				b.Fail(k, fmt.Errorf("the time %v: %w", v, errRange))
 			}
 			r.ownWords[rowOf(rows, k)] = uint64(nanos)
+		}
+	case []record.Decimal:
+		r.words = r.ownWords
+		for k, v := range values {
+			if b.lost(k) {
+				continue
+			}
+			unscaled, err := v.Rescale(o.typ)
+			if err != nil {
+				b.Fail(k, fmt.Errorf("the decimal %w", err))
+			}
+			r.ownWords[rowOf(rows, k)] = uint64(unscaled)
 		}
 	case []string:
 		o.storeTexts(values, r, b, rows)

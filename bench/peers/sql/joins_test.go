@@ -128,12 +128,26 @@ func joinQuery(rng *rand.Rand) string {
 		for i := range 1 + rng.IntN(4) {
 			items = append(items, fmt.Sprintf("%s AS c%d", pick(columns), i))
 		}
-		return "SELECT t.n, " + strings.Join(items, ", ") + " FROM " + from + where
+		text := "SELECT t.n, " + strings.Join(items, ", ") + " FROM " + from + where
+		if rng.IntN(3) == 0 {
+			text = "SELECT c0, count(*) AS n1, max(n) AS n2 FROM (" + text + ") AS q GROUP BY c0"
+		}
+		return text
 	}
 	key := one(pick(columns), pick(columns)+", "+pick(columns))
 	number := one("t.j", "t.f")
 	if strings.Contains(from, "numbers") {
 		number = one("x.m", "t.j", "x.m + t.j")
+	}
+	if rng.IntN(4) == 0 { // two levels: the groups of a join are joined and grouped again
+		text := "SELECT " + pick(columns) + " AS v, count(*) AS n1, sum(" + number + ") AS n2 FROM " + from + where +
+			" GROUP BY 1" + one("", " HAVING count(*) > 1")
+		if rng.IntN(2) == 0 {
+			return "SELECT n1 % 3 AS g, count(*) AS c, count(v) AS d, max(n2) AS m FROM (" + text + ") AS q " +
+				"GROUP BY n1 % 3"
+		}
+		return "WITH q AS (" + text + ") SELECT v, n1, x.s, x.m FROM q " + join() + "numbers x" +
+			on("x.k = q.n1", one("x.m > 0", "q.n2 IS NOT NULL"))
 	}
 	return "SELECT " + key + ", count(*) AS n1, sum(" + number + ") AS n2, count(" + pick(columns) + ") AS n3 FROM " +
 		from + where +
