@@ -141,7 +141,7 @@ func (f *file) failsAll(group, place int, t record.Type, b *record.Bound) bool {
 	}
 	least, greatest, ok := f.wholes(group, place)
 	low, high, times := f.leaves[place].bounds(t)
-	if !ok || t != record.Int64 && t != record.Timestamp && !t.IsDecimal() || least < low || greatest > high {
+	if !ok || t.Kind() != record.Int64 && t != record.Timestamp && !t.IsDecimal() || least < low || greatest > high {
 		return false
 	}
 	least, greatest = least*times, greatest*times
@@ -166,7 +166,7 @@ func (f *file) maySetAside(group, place int, field record.Field) bool {
 	if !field.Nullable && l.present > 0 {
 		return true
 	}
-	if field.Type == record.String || field.Type == record.Bool ||
+	if field.Type.Kind() == record.String || field.Type == record.Bool ||
 		field.Type == record.Float64 && (l.physical == format.Float || l.physical == format.Double) {
 		return false
 	}

@@ -32,7 +32,7 @@ func (e *Expr) bounds(to []record.Bound) []record.Bound {
 		column, constant = constant, column
 		is = mirrored[is]
 	}
-	if column.op == opColumn && constant.op == opConst && !constant.value.Null && column.typ != record.String {
+	if column.op == opColumn && constant.op == opConst && !constant.value.Null && column.typ.Kind() != record.String {
 		to = append(to, record.Bound{Column: column.column, Is: is, Bits: constant.value.Bits})
 	}
 	return to

@@ -530,13 +530,13 @@ var others = []mutant{
 	},
 	{
 		name: "query: minutes for hours", breaks: "INTERVAL '01:30:00' is 1.5 minutes",
-		file: "internal/interval/interval.go", in: "func clockTime(",
+		file: "internal/interval/interval.go", in: "func (l *length) addClock(",
 		old: "[]float64{3600e9, 60e9, 1e9}[j]", new: "[]float64{60e9, 60e9, 1e9}[j]",
 		pkg: "internal/interval", run: "TestIntervals",
 	},
 	{
 		name: "query: months of half a year", breaks: "INTERVAL '1.5 months' is one month",
-		file: "internal/interval/interval.go", in: "func Of(",
+		file: "internal/interval/interval.go", in: "func parse(",
 		old: "case calendar != math.Trunc(calendar):", new: "case calendar < math.Trunc(calendar):",
 		pkg: "internal/interval", run: "TestIntervals",
 	},
