@@ -554,7 +554,11 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		return v, ok
 	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" &&
 		b.interval && a.e.Type() == record.Int64:
-		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
+		op := arithmetics[x.Op]
+		if x.Op == "/" {
+			op = expr.DivNanos
+		}
+		v, ok = c.make(x.Pos, op, a.e, b.e)
 		v.interval, v.elapsed = true, true
 		return v, ok
 	case (x.Op == "*" || x.Op == "/") && a.interval && isNumber(b.e.Type()) && !b.interval,

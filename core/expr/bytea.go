@@ -40,8 +40,9 @@ func codingTypes(e *Expr) error {
 	return signature(record.String, false, record.Bytes)(e)
 }
 
-// base64Width is after how many characters PostgreSQL breaks a line of base64.
-const base64Width = 76
+// base64Bytes is after how many bytes PostgreSQL breaks a line of base64, which then has 76
+// characters. It does so also at the end.
+const base64Bytes = 57
 
 // appendCoded appends what encode, decode and the digests make.
 func appendCoded(e *Expr, to []byte, a []Value) ([]byte, error) {
@@ -72,12 +73,11 @@ func appendEncoded(to []byte, format string, v []byte) []byte {
 	case "hex":
 		return hex.AppendEncode(to, v)
 	case "base64":
-		text := base64.StdEncoding.EncodeToString(v)
-		for len(text) > base64Width {
-			to = append(append(to, text[:base64Width]...), '\n')
-			text = text[base64Width:]
+		for len(v) >= base64Bytes {
+			to = append(base64.StdEncoding.AppendEncode(to, v[:base64Bytes]), '\n')
+			v = v[base64Bytes:]
 		}
-		return append(to, text...)
+		return base64.StdEncoding.AppendEncode(to, v)
 	}
 	for _, c := range v { // as PostgreSQL does, only zero and the upper half are octal
 		switch {

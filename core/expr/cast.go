@@ -46,6 +46,9 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
 	v := a[0]
 	switch from := e.args[0].typ; {
+	case e.typ != record.String: // a uuid or a bytea
+		made, err := evalLogicalCast(v, from, e.typ)
+		return append(to, made.Text...), err
 	case from.IsLogical():
 		return appendLogical(to, from, v), nil
 	case from == record.String:

@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"math"
+	"math/bits"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -98,6 +99,27 @@ func vectorAddClock(m *Machine, _ *node, a []*vec) bool {
 		_, to[i] = day.floor(v + by)
 	}
 	return true
+}
+
+// evalDivNanos is an interval divided by a whole number, in whole microseconds as in PostgreSQL. The
+// half is rounded to the even one.
+func evalDivNanos(_ *Expr, a []Value) (Value, error) {
+	v, n := int64(a[0].Bits), int64(a[1].Bits)
+	if n == 0 {
+		return Value{}, errZero
+	}
+	sign := v>>63 ^ n>>63
+	high, low := bits.Mul64(magnitude(n), 1000)
+	if high > 0 { // more than twice any interval
+		return Value{}, nil
+	}
+	whole, rest := magnitude(v)/low, magnitude(v)%low
+	if rest > low-rest || rest == low-rest && whole&1 == 1 {
+		whole++
+	}
+	micros := (int64(whole) ^ sign) - sign
+	nanos, err := intOf(Mul, micros, 1000)
+	return Value{Bits: uint64(nanos)}, err
 }
 
 var errClock = errors.New("no such time of day")

@@ -155,6 +155,7 @@ const (
 	SubBytes // a bytea, first byte (counted from 1), and optionally the number of bytes
 
 	opRetype  // see Retype
+	DivNanos  // a bigint of nanoseconds and a bigint; see evalDivNanos
 	AddClock  // a time of day and a bigint of nanoseconds; wraps at midnight
 	MakeClock // hours and minutes, and seconds as a float
 
@@ -521,6 +522,7 @@ func init() {
 		},
 
 		opRetype: {name: "retype", types: retypeTypes, eval: evalSame, vector: vectorSame},
+		DivNanos: {name: "/", infix: true, types: twoInts, eval: evalDivNanos},
 		AddClock: {
 			name: "+", infix: true, types: signature(record.TimeOfDay, false, record.TimeOfDay, i64),
 			eval: evalAddClock, vector: vectorAddClock,
