@@ -74,7 +74,7 @@ func (p *Partition) passThrough(c *Chunk) bool {
 	}
 	for i, a := range l.Args {
 		column, words := b.Column(i), c.column(l, a.Column, n)
-		if a.Typ == record.String {
+		if a.Typ.Kind() == record.String {
 			column.Bytes = to.text
 			for row, place := range words {
 				off, size := groupkey.LongPlace(place)

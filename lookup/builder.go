@@ -221,7 +221,7 @@ func (b *Builder) column(rows []uint64, batch *record.Batch, column int) {
 		switch {
 		case c.Null(i):
 			row[s.nulls+column>>6] |= 1 << (column & 63)
-		case s.schema.Field(column).Type == record.String:
+		case s.schema.Field(column).Type.Kind() == record.String:
 			row[s.values+column] = b.text(column, c.View(i))
 		default:
 			row[s.values+column] = c.Words()[i]
@@ -415,7 +415,7 @@ func (b *Builder) keyText(row int) string {
 	for _, c := range s.key {
 		word := v.Word(0, c)
 		column := record.Column{Int64s: []int64{int64(word)}, Float64s: []float64{math.Float64frombits(word)}}
-		if s.schema.Field(c).Type == record.String {
+		if s.schema.Field(c).Type.Kind() == record.String {
 			column.Bytes = v.Text(0, c)
 			column.Views = []record.View{{Len: uint32(len(column.Bytes))}}
 		}
@@ -427,6 +427,8 @@ func (b *Builder) keyText(row int) string {
 // valueText writes a value that is not NULL as SQL would.
 func valueText(t record.Type, c *record.Column, row int) string {
 	switch {
+	case t.IsLogical():
+		return "'" + string(c.AppendLogical(nil, t, row)) + "'"
 	case t == record.String:
 		return "'" + strings.ReplaceAll(string(c.View(row)), "'", "''") + "'"
 	case t == record.Float64:

@@ -39,7 +39,7 @@ func newShape(schema *record.Schema, key []int) (*shape, error) {
 		// A text that is NULL has no bytes to look at, so the layout has to know. The word of
 		// another type may be anything: a probe leaves out the row afterwards.
 		fields = append(fields, record.Field{
-			Name: fmt.Sprintf("key%d", i), Type: f.Type, Nullable: f.Type == record.String,
+			Name: fmt.Sprintf("key%d", i), Type: f.Type, Nullable: f.Type.Kind() == record.String,
 		})
 		columns[i] = i
 	}

@@ -51,6 +51,14 @@ func appendBinary(to []byte, t record.Type, c *record.Column, i int) []byte {
 		return binary.BigEndian.AppendUint64(to, math.Float64bits(c.Float64s[i]))
 	case t == record.Timestamp:
 		return binary.BigEndian.AppendUint64(to, uint64(micros(c.Int64s[i])-pgEpoch))
+	case t == record.TimeOfDay:
+		return binary.BigEndian.AppendUint64(to, uint64(micros(c.Int64s[i])))
+	case t == record.Interval: // microseconds, days and months
+		us := micros(c.Int64s[i])
+		const dayMicros = record.DayNanos / 1000
+		to = binary.BigEndian.AppendUint64(to, uint64(us%dayMicros))
+		to = binary.BigEndian.AppendUint32(to, uint32(us/dayMicros))
+		return binary.BigEndian.AppendUint32(to, 0)
 	case t.IsDecimal():
 		return appendNumeric(to, record.Decimal{Unscaled: c.Int64s[i], Scale: uint8(t.Scale())})
 	}
@@ -70,6 +78,10 @@ func (st *style) appendText(to []byte, t record.Type, c *record.Column, i int) [
 		return st.appendFloat(to, c.Float64s[i])
 	case t == record.Timestamp:
 		return st.appendTime(to, micros(c.Int64s[i]))
+	case t == record.TimeOfDay || t == record.Interval: // to the microsecond
+		return record.AppendLogical(to, t, uint64(micros(c.Int64s[i])*1000), nil)
+	case t.IsLogical():
+		return c.AppendLogical(to, t, i)
 	case t.IsDecimal():
 		return record.Decimal{Unscaled: c.Int64s[i], Scale: uint8(t.Scale())}.Append(to)
 	}

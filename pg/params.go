@@ -75,6 +75,8 @@ func textParameter(types func() *pgtype.Map, st *style, oid uint32, s string) (a
 		return decimalOf(strings.TrimSpace(s))
 	case oidTimestamp, oidTimestamptz, oidDate:
 		return timeOf(s, st.zone)
+	case oidTime, oidInterval, oidUUID, oidBytea:
+		return literalOf(oid, s)
 	}
 	if catalog.IsReg(oid) {
 		return s, nil // the catalog finds the object
@@ -143,8 +145,54 @@ func binaryParameter(types func() *pgtype.Map, oid uint32, b []byte) (any, error
 		return time.UnixMicro(int64(n) + pgEpoch).UTC(), nil
 	case oidNumeric:
 		return binaryNumeric(types, b)
+	case oidTime:
+		err := size(8)
+		if err != nil {
+			return nil, err
+		}
+		us := binary.BigEndian.Uint64(b)
+		if us > record.DayNanos/1000 {
+			return nil, errorf(codeBadBinary, "%d microseconds since midnight are no time of day", int64(us))
+		}
+		return literalOf(oid, string(record.AppendClock(nil, int64(us)*1000)))
+	case oidInterval:
+		err := size(16)
+		if err != nil {
+			return nil, err
+		}
+		return binaryInterval(b)
+	case oidUUID:
+		err := size(16)
+		if err != nil {
+			return nil, err
+		}
+		return literalOf(oid, string(record.AppendLogical(nil, record.UUID, 0, b)))
+	case oidBytea:
+		return literalOf(oid, string(record.AppendLogical(nil, record.Bytes, 0, b)))
 	}
 	return listParameter(types, oid, formatBinary, b)
+}
+
+// literalOf is a value of a logical type by its text.
+func literalOf(oid uint32, s string) (any, error) {
+	t := map[uint32]record.Type{
+		oidTime: record.TimeOfDay, oidInterval: record.Interval, oidUUID: record.UUID, oidBytea: record.Bytes,
+	}[oid]
+	_, _, err := record.ParseLogical(nil, t, s)
+	return record.Literal{Type: t, Text: s}, err
+}
+
+// binaryInterval is microseconds, days and months.
+func binaryInterval(b []byte) (any, error) {
+	us, days := int64(binary.BigEndian.Uint64(b)), int64(int32(binary.BigEndian.Uint32(b[8:])))
+	const mostMicros, mostDays = math.MaxInt64 / 2000, math.MaxInt64 / 2 / record.DayNanos
+	switch {
+	case binary.BigEndian.Uint32(b[12:]) != 0:
+		return nil, errorf(codeBadBinary, "an interval with months, which have no fixed length")
+	case us > mostMicros || us < -mostMicros || days > mostDays || days < -mostDays:
+		return nil, errorf(codeBadBinary, "an interval of more than 146 years")
+	}
+	return literalOf(oidInterval, string(record.AppendInterval(nil, us*1000+days*record.DayNanos)))
 }
 
 func binaryNumeric(types func() *pgtype.Map, b []byte) (any, error) {

@@ -153,6 +153,9 @@ func (st *style) copyField(to []byte, t record.Type, c *record.Column, i int) []
 	if t == record.String {
 		return appendCopy(to, string(c.View(i)))
 	}
+	if t == record.Bytes { // its text begins with a backslash
+		to = append(to, '\\')
+	}
 	return st.appendText(to, t, c, i)
 }
 

@@ -237,8 +237,11 @@ const maxOpenCells = 20_000_000
 func catalogArgs(args []any) []any {
 	args = slices.Clone(args)
 	for i, a := range args {
-		if d, ok := a.(record.Decimal); ok {
-			args[i] = d.Float64()
+		switch a := a.(type) {
+		case record.Decimal:
+			args[i] = a.Float64()
+		case record.Literal:
+			args[i] = a.Text
 		}
 	}
 	return args

@@ -16,6 +16,10 @@ const (
 	oidBpchar      = 1042
 	oidVarchar     = 1043
 	oidName        = 19
+	oidBytea       = 17
+	oidUUID        = 2950
+	oidInterval    = 1186
+	oidTime        = 1083
 	oidDate        = 1082
 	oidTimestamp   = 1114
 	oidTimestamptz = 1184
@@ -60,6 +64,14 @@ func oidOf(t record.Type) uint32 {
 		return oidFloat8
 	case t == record.Timestamp:
 		return oidTimestamptz
+	case t == record.TimeOfDay:
+		return oidTime
+	case t == record.Interval:
+		return oidInterval
+	case t == record.UUID:
+		return oidUUID
+	case t == record.Bytes:
+		return oidBytea
 	case t.IsDecimal():
 		return oidNumeric
 	}
@@ -75,8 +87,10 @@ func sizeOf(oid uint32) int16 {
 		return 2
 	case oidInt4, oidFloat4, oidOID, oidDate, 2205, 2206, 24, 4089, 4096:
 		return 4
-	case oidInt8, oidFloat8, oidTimestamp, oidTimestamptz:
+	case oidInt8, oidFloat8, oidTimestamp, oidTimestamptz, oidTime:
 		return 8
+	case oidUUID, oidInterval:
+		return 16
 	case oidName:
 		return 64
 	case oidUnknown:

@@ -220,7 +220,7 @@ func (l *compiler) divide() error {
 		}
 	}
 	for i, a := range l.Args {
-		if a.Typ == record.String && a.Column >= 0 {
+		if a.Typ.Kind() == record.String && a.Column >= 0 {
 			l.TextArgs = append(l.TextArgs, i)
 		}
 	}
@@ -489,7 +489,7 @@ func (l *compiler) place(bound []boundAggregate) {
 	for _, b := range bound {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
-		o.Side = b.collect != nil && b.fn.Type() == record.String
+		o.Side = b.collect != nil && b.fn.Type().Kind() == record.String
 		o.Texts = agg.TexterOf(b.fn)
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)

@@ -128,7 +128,7 @@ func (x *explanation) columns() {
 	for i := range l.Keys.Columns() {
 		f := l.Inner.Field(l.Front + i)
 		words := "a word"
-		if f.Type == record.String {
+		if f.Type.Kind() == record.String {
 			words = "3 words, longer than 23 bytes apart"
 		}
 		x.line("key", "%s %v: %s", f.Name, f.Type, words)

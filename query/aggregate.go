@@ -318,10 +318,7 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 			if i == 0 && keepsKind(a.Func) {
 				c.kind = v
 			}
-			arg = v.e
-			if !v.elapsed || i > 0 || !keepsKind(a.Func) && a.Func != plan.Count {
-				arg, ok = c.settled(v, args[i])
-			}
+			arg, ok = c.settled(v, args[i])
 			if !ok {
 				return false
 			}

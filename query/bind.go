@@ -6,9 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/velo-engine/velo/internal/interval"
-
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/internal/interval"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
@@ -20,8 +19,8 @@ type value struct {
 	// months are the months of an interval, in addition to the nanoseconds. Only a constant has
 	// any.
 	months int
-	// elapsed says that an interval is the difference of two times, which has days, and a time of
-	// less than a day.
+	// elapsed says that an interval is shown as days, and a time of less than a day with the same
+	// sign. All are except for constants that were written otherwise, such as '36 hours'.
 	elapsed bool
 	// wall says that a timestamp is what a clock in some zone shows. AT TIME ZONE makes an instant
 	// of such a timestamp, and such a timestamp of an instant.
@@ -50,7 +49,7 @@ func (c *compiler) sourceLeaf(what string) leaf {
 			if !ok {
 				return v, true, false
 			}
-			return value{e: expr.Column(c.source, i)}, true, true
+			return valueOf(expr.Column(c.source, i)), true, true
 		case *syntax.Call:
 			if isAggregate(x) {
 				hint := ""
@@ -131,9 +130,8 @@ func (c *compiler) groupLeaf(e syntax.Expr) (v value, done, ok bool) {
 		return v, true, false
 	}
 	kind := c.kinds[name]
-	v = value{
-		e: expr.Column(c.inner, i), wall: kind.wall, date: kind.date, interval: kind.interval, elapsed: kind.elapsed,
-	}
+	v = valueOf(expr.Column(c.inner, i))
+	v.wall, v.date = kind.wall, kind.date
 	return v, true, true
 }
 
@@ -151,25 +149,17 @@ func (c *compiler) settled(v value, e syntax.Expr) (*expr.Expr, bool) {
 	if !c.fixed(v, e) {
 		return nil, false
 	}
-	if v.interval {
-		c.fault(e.Start(), "an interval is no value of a column; extract(epoch FROM ...) makes seconds of it")
+	if !v.interval {
+		return v.e, true
+	}
+	if !c.isShown(v, e) {
 		return nil, false
 	}
-	return v.e, true
-}
-
-// shown is an expression of SELECT. The difference of two times is shown as a text, because there
-// is no type of intervals.
-func (c *compiler) shown(e syntax.Expr, l leaf) (*expr.Expr, bool) {
-	v, ok := c.bind(e, l)
-	if !ok {
-		return nil, false
+	x, err := expr.Retype(v.e, record.Interval)
+	if err != nil {
+		c.fault(e.Start(), "%s", said(err))
 	}
-	if v.elapsed {
-		v, ok = c.make(e.Start(), expr.IntervalText, v.e)
-		return v.e, ok
-	}
-	return c.settled(v, e)
+	return x, err == nil
 }
 
 // fixed says whether a value has no months, which have no fixed length. If it has some, that is a
@@ -277,7 +267,7 @@ func (c *compiler) bind(e syntax.Expr, l leaf) (v value, ok bool) {
 			return c.make(x.Pos, expr.Distinct, args...)
 		})
 	case *syntax.Value:
-		return value{e: x.Of.(*expr.Expr)}, true
+		return valueOf(x.Of.(*expr.Expr)), true
 	case *syntax.In:
 		return c.negated(x.Pos, x.Not, func() (value, bool) { return c.in(x, l) })
 	case *syntax.Between:
@@ -314,7 +304,7 @@ func (c *compiler) make(pos syntax.Pos, op expr.Op, args ...*expr.Expr) (value, 
 		c.fault(pos, "%s", said(err))
 		return value{}, false
 	}
-	return value{e: e}, true
+	return valueOf(e), true
 }
 
 func (c *compiler) negated(pos syntax.Pos, not bool, bind func() (value, bool)) (value, bool) {
@@ -366,12 +356,7 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 	case syntax.String:
 		return value{e: expr.Text(x.Text), open: true}, true
 	case syntax.Interval:
-		months, d, err := interval.Of(x.Text, x.Unit)
-		if err != nil {
-			c.fault(x.Pos, "%v", err)
-			return v, false
-		}
-		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
+		return c.interval(x.Pos, x.Text, x.Unit)
 	case syntax.Date:
 		v, ok = parsed(record.Timestamp)
 		if !ok {
@@ -418,9 +403,9 @@ func (c *compiler) unary(x *syntax.Unary, l leaf) (v value, ok bool) {
 	if !ok || x.Op == "+" {
 		return v, ok
 	}
-	interval, months := v.interval, v.months
+	of := v
 	v, ok = c.make(x.Pos, expr.Neg, v.e)
-	v.interval, v.months = interval, -months
+	v.interval, v.elapsed, v.months = of.interval, of.elapsed, -of.months
 	return v, ok
 }
 
@@ -449,6 +434,10 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 		b, okB := c.bind(x.Y, l)
 		if !okA || !okB {
 			return v, false
+		}
+		bytesA, bytesB := a.e.Type() == record.Bytes, b.e.Type() == record.Bytes
+		if bytesA && (b.open || bytesB) || a.open && bytesB {
+			return c.joinBytes(x, a, b)
 		}
 		if a.e.Type() != record.String && b.e.Type() != record.String {
 			c.fault(x.Pos, "%v || %v: one of them must be a text", a.e.Type(), b.e.Type())
@@ -533,6 +522,9 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	if v, done, ok := c.days(x, a, b); done {
 		return v, ok
 	}
+	if v, done, ok := c.clocks(x, a, b); done {
+		return v, ok
+	}
 	switch {
 	case x.Op == "+" && timeA && b.interval:
 		return c.later(x.Pos, a, b)
@@ -558,12 +550,16 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		return v, ok
 	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
 		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
-		v.interval = true
+		v.interval, v.elapsed = true, true
 		return v, ok
 	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" &&
 		b.interval && a.e.Type() == record.Int64:
-		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
-		v.interval = true
+		op := arithmetics[x.Op]
+		if x.Op == "/" {
+			op = expr.DivNanos
+		}
+		v, ok = c.make(x.Pos, op, a.e, b.e)
+		v.interval, v.elapsed = true, true
 		return v, ok
 	case (x.Op == "*" || x.Op == "/") && a.interval && isNumber(b.e.Type()) && !b.interval,
 		x.Op == "*" && b.interval && isNumber(a.e.Type()):
@@ -571,6 +567,12 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 	case a.interval || b.interval || timeA || timeB:
 		return c.notDefined(x, a, b)
 	}
+	return c.numeric(x, a, b)
+}
+
+// numeric is arithmetic of two numbers, of which a decimal meets a decimal of its scale, and a
+// double a double.
+func (c *compiler) numeric(x *syntax.Binary, a, b value) (v value, ok bool) {
 	values := []value{a, b}
 	ok = c.exact([]syntax.Expr{x.X, x.Y}, values)
 	if !ok {
@@ -635,7 +637,7 @@ func (c *compiler) scaled(x *syntax.Binary, a, b value) (v value, ok bool) {
 		return v, false
 	}
 	v, ok = c.make(x.Pos, expr.Mul, c.to(v.e, record.Int64), expr.Int(record.Int64, 1000))
-	v.interval = true
+	v.interval, v.elapsed = true, true
 	return v, ok
 }
 
@@ -774,6 +776,14 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		if !ok {
 			return nil, false
 		}
+		if intervals > 0 {
+			typed, err := expr.Retype(v.e, record.Interval)
+			if err != nil {
+				c.fault(pos, "%s", said(err))
+				return nil, false
+			}
+			v.e = typed
+		}
 		args = append(args, v.e)
 	}
 	return args, true
@@ -856,11 +866,7 @@ func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {
 		all = append(all, cond, args[i])
 	}
 	e, err := expr.Case(append(all, args[len(args)-1])...)
-	if err != nil {
-		c.fault(x.Pos, "%s", said(err))
-		return v, false
-	}
-	return value{e: e}, true
+	return c.made(x.Pos, e, err)
 }
 
 // day is a timestamp without its time of day.

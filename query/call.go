@@ -73,6 +73,7 @@ var functions = map[string]function{
 	"width_bucket": {
 		expr.WidthBucket, []record.Type{record.Float64, record.Float64, record.Float64, record.Int64}, false,
 	},
+	"make_time": {expr.MakeClock, []record.Type{record.Int64, record.Int64, record.Float64}, false},
 	"make_date": {expr.MakeDate, []record.Type{record.Int64, record.Int64, record.Int64}, false},
 	"make_timestamp": {
 		expr.MakeTime,
@@ -185,6 +186,9 @@ func (c *compiler) function(x *syntax.Call, l leaf) (v value, ok bool) {
 		if !ok {
 			return v, false
 		}
+		if twin := bytesTwins[x.Name]; i == 0 && twin != nil && v.e.Type() == record.Bytes {
+			return twin(c, x, v, l)
+		}
 		e, ok := c.argument(v, f.args[i], a, x.Name)
 		if !ok {
 			return value{}, false
@@ -244,7 +248,7 @@ func (c *compiler) concat(x *syntax.Call, l leaf) (v value, ok bool) {
 var families = []map[string]func(*compiler, *syntax.Call, leaf) (value, bool){}
 
 func init() {
-	families = append(families, textFunctions, numberFunctions, dateFunctions, jsonFunctions)
+	families = append(families, textFunctions, numberFunctions, dateFunctions, jsonFunctions, bytesFunctions)
 }
 
 // special are the functions that are bound neither with a table nor by a family.
@@ -277,8 +281,6 @@ func functionNames() []string {
 
 // instead says what to write for functions of other systems.
 var instead = map[string]string{
-	"decode": "CASE x WHEN ... THEN ... END",
-
 	"date_format":    "to_char(at, 'YYYY-MM-DD')",
 	"formatdatetime": "to_char(at, 'YYYY-MM-DD')",
 	"str_to_date":    "to_timestamp(x, '%d/%m/%Y')",

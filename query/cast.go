@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/velo-engine/velo/core/expr"
-	"github.com/velo-engine/velo/internal/interval"
 	"github.com/velo-engine/velo/query/internal/syntax"
 	"github.com/velo-engine/velo/record"
 )
@@ -25,12 +24,12 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	}
 	if x.Type.Name == "interval" {
 		k, is := v.e.Const()
-		months, d, err := interval.Of(k.Text, "")
-		if !is || !v.open || err != nil {
-			c.fault(x.Pos, "only a text constant can become an interval")
-			return v, false
+		switch {
+		case v.interval:
+			return v, true
+		case is && v.open && !k.Null && !x.Try:
+			return c.interval(x.Pos, k.Text, "")
 		}
-		return value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}, true
 	}
 	t, err := typeNamed(x.Type)
 	if free, ok := freeDecimal(x.Type, v); ok {
@@ -40,12 +39,17 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		c.fault(x.Type.Pos, "%v", err)
 		return v, false
 	}
-	if v.elapsed && t == record.String {
-		return c.make(x.Pos, expr.IntervalText, v.e)
-	}
 	if v.interval {
-		c.fault(x.Pos, "an interval cannot become %v", t)
-		return v, false
+		e, ok := c.settled(v, x.X)
+		if !ok {
+			return v, false
+		}
+		if t != record.String && t != record.TimeOfDay {
+			c.fault(x.Pos, "an interval cannot become %v", t)
+			return v, false
+		}
+		e, err := expr.Cast(e, t)
+		return c.made(x.Pos, e, err)
 	}
 	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
 	if v.date && t == record.String {
@@ -63,7 +67,8 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		c.fault(x.Pos, "%s", said(err))
 		return v, false
 	}
-	v = value{e: e, wall: wall}
+	v = valueOf(e)
+	v.wall = wall
 	switch {
 	case x.Try:
 		e, err := expr.Try(e)
@@ -112,11 +117,10 @@ func isNullConst(e *expr.Expr) bool {
 
 // otherTypes says what to write for types that velo has not.
 var otherTypes = map[string]string{
-	"uuid": "write text; lower(x) makes equal uuids equal texts", "bytea": "write text", "blob": "write text",
-	"binary": "write text", "varbinary": "write text", "clob": "write text", "nchar": "write text",
+	"clob": "write text", "nchar": "write text",
 	"json":   "write text; x -> 'key' and x ->> 'key' read it",
 	"jsonb":  "write text; x -> 'key' and x ->> 'key' read it",
-	"time":   "write text, or to_char(at, 'HH24:MI:SS') for the time of day",
+	"timetz": "write time: a time of day has no zone here",
 	"number": "write decimal(18, 4) with the digits that there are, or bigint", "unsigned": "write bigint",
 	"signed": "write bigint", "hugeint": "write bigint", "ubigint": "write bigint", "uint64": "write bigint",
 	"int64": "write bigint", "int32": "write bigint", "float64": "write double precision",
@@ -137,6 +141,14 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 		return record.String, nil
 	case "timestamp", "timestamptz", "date", "datetime":
 		return record.Timestamp, nil
+	case "time":
+		return record.TimeOfDay, nil
+	case "interval":
+		return record.Interval, nil
+	case "uuid":
+		return record.UUID, nil
+	case "bytea", "blob", "binary", "varbinary":
+		return record.Bytes, nil
 	case "decimal", "numeric":
 		p, s := int64(record.MaxPrecision), int64(0)
 		switch len(t.Args) {
@@ -157,7 +169,7 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 	}
 	names := []string{
 		"boolean", "integer", "bigint", "real", "double precision", "decimal", "numeric", "text",
-		"varchar", "timestamp", "timestamptz", "date", "interval",
+		"varchar", "timestamp", "timestamptz", "date", "time", "interval", "uuid", "bytea",
 	}
 	hint := nearest(t.Name, names)
 	if write := otherTypes[t.Name]; write != "" {

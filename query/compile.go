@@ -369,7 +369,7 @@ func (c *compiler) passThrough() {
 	}
 	c.qualify(names("QUALIFY"))
 	for _, it := range c.items {
-		if x, ok := c.shown(it.expr, names("SELECT")); ok {
+		if x, ok := c.over(it.expr, names("SELECT")); ok {
 			c.plans.Select = append(c.plans.Select, expr.Output{Name: it.name, Expr: x})
 		}
 	}
@@ -474,10 +474,7 @@ func (c *compiler) key(e syntax.Expr) {
 	if !ok {
 		return
 	}
-	x := v.e
-	if !v.elapsed {
-		x, ok = c.settled(v, e)
-	}
+	x, ok := c.settled(v, e)
 	if !ok {
 		return
 	}
@@ -670,7 +667,7 @@ func (c *compiler) shape() {
 	}
 	c.qualify(names)
 	for i, it := range c.items {
-		x, ok := c.shown(it.expr, names)
+		x, ok := c.over(it.expr, names)
 		if !ok {
 			continue
 		}

@@ -22,7 +22,7 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"last_day": (*compiler).lastDay, "epoch_ms": (*compiler).epochMs, "date": (*compiler).dateOf,
 	"now": (*compiler).now, "current_timestamp": (*compiler).now, "transaction_timestamp": (*compiler).now,
 	"statement_timestamp": (*compiler).now, "current_date": (*compiler).now, "today": (*compiler).now,
-	"localtimestamp": (*compiler).now, "get_current_timestamp": (*compiler).now,
+	"localtimestamp": (*compiler).now, "localtime": (*compiler).now, "get_current_timestamp": (*compiler).now,
 	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age,
 }
 
@@ -66,9 +66,16 @@ func (c *compiler) fieldFunction(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 1, 1) {
 		return v, false
 	}
-	at, ok := c.timeArgument(x.Args[0], l, x.Name)
+	v, ok = c.bind(x.Args[0], l)
 	if !ok {
 		return v, false
+	}
+	at := v.e
+	if at.Type() != record.TimeOfDay || strings.HasSuffix(x.Name, "name") {
+		at, ok = c.argument(v, record.Timestamp, x.Args[0], x.Name)
+		if !ok {
+			return v, false
+		}
 	}
 	if format, ok := map[string]string{"monthname": "FMMonth", "dayname": "FMDay"}[x.Name]; ok {
 		e, err := expr.ToChar(at, format)
@@ -98,11 +105,14 @@ func (c *compiler) now(x *syntax.Call, _ leaf) (v value, ok bool) {
 		return v, ok
 	}
 	v.wall = x.Name == "localtimestamp"
+	if x.Name == "localtime" {
+		return value{e: c.to(v.e, record.TimeOfDay)}, true
+	}
 	return v, true
 }
 
 // nows are functions that may be called without parentheses.
-var nows = []string{"current_date", "current_timestamp", "localtimestamp"}
+var nows = []string{"current_date", "current_timestamp", "localtimestamp", "localtime"}
 
 // bareNow is a name that stands for the present time, unless the source has a column of that name.
 func (c *compiler) bareNow(x *syntax.Ident) bool {
@@ -466,8 +476,15 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 		}
 		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
 	}
-	if v.elapsed && x.Name != "date_trunc" {
+	if v.interval && x.Name != "date_trunc" {
+		if !c.isShown(v, x.Args[1]) {
+			return v, false
+		}
 		return c.elapsedField(x, field, v)
+	}
+	if v.e.Type() == record.TimeOfDay && x.Name != "date_trunc" {
+		e, err := expr.Extract(field, v.e)
+		return c.made(name.Pos, e, err)
 	}
 	e, ok := c.argument(v, record.Timestamp, x.Args[1], x.Name)
 	if !ok {

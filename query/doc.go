@@ -15,10 +15,10 @@
 //	compile.go    the clauses of a query, in order; star.go what * stands for
 //	bind.go       expressions: names, literals, operators, casts
 //	call.go       functions in a table; synonym.go other names; numbers.go, text.go, format.go,
-//	              dates.go, json.go
+//	              dates.go, clock.go, interval.go, bytea.go, json.go
 //	aggregate.go  aggregates; collect.go aggregates of all values
 //	grouping.go   GROUPING SETS; over.go OVER and QUALIFY; window.go windows of time
-//	combine.go    set operations; join.go joins; subquery.go FROM; evaluate.go queries in expressions
+//	combine.go    set operations; join.go joins; subquery.go FROM; evaluate.go inner queries
 //	faults.go     what faults say
 //
 // A window is a call in GROUP BY: tumble(at, size), hop(at, slide, size), cumulate(at, step, size),
@@ -35,9 +35,11 @@
 // # Types
 //
 // smallint, int and bigint are bigint; real and double precision are double precision; varchar and
-// char are text; timestamps and dates are timestamps in UTC. A number with a point in the text is a
-// decimal until it meets a double. If a bigint meets a decimal, the bigint becomes a decimal. A
-// quotient of decimals is double precision. Text constants take the type of what they meet.
+// char are text; timestamps and dates are timestamps in UTC; time, interval, uuid and bytea are
+// types of their own. An interval is a length of time without months. A number with a point in the
+// text is a decimal until it meets a double. If a bigint meets a decimal, the bigint becomes a
+// decimal. A quotient of decimals is double precision. Text constants take the type of what they
+// meet.
 //
 // # Errors
 //

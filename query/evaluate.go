@@ -284,6 +284,12 @@ func cellOf(b *record.Batch, column, row int) *expr.Expr {
 		return expr.Null(t)
 	case t == record.String:
 		return expr.Text(string(of.View(row)))
+	case t.Kind() == record.String:
+		e, err := expr.Retype(expr.Text(string(of.View(row))), t)
+		if err != nil {
+			panic(fmt.Sprintf("query: %v", err)) // they are of one kind
+		}
+		return e
 	case t == record.Bool:
 		return expr.Bool(of.Int64s[row] != 0)
 	case t == record.Float64:

@@ -14,7 +14,7 @@ func (c *compiler) made(pos syntax.Pos, e *expr.Expr, err error) (value, bool) {
 		c.fault(pos, "%s", said(err))
 		return value{}, false
 	}
-	return value{e: e}, true
+	return valueOf(e), true
 }
 
 // said is what an error says, without the package that says it. There are carets for where it is.

@@ -157,7 +157,7 @@ func (c *compiler) typeName(x *syntax.Call, l leaf) (v value, ok bool) {
 	switch t := v.e.Type(); {
 	case v.open:
 		name = "unknown"
-	case v.elapsed:
+	case v.interval:
 		name = "interval"
 	case t.IsDecimal():
 		name = "numeric"

@@ -203,7 +203,7 @@ func (c *compiler) joinedColumn(x *syntax.Ident, what string) (value, bool) {
 		c.fault(x.Pos, "%v", err)
 		return value{}, false
 	}
-	return value{e: e}, true
+	return valueOf(e), true
 }
 
 // mayBeNull says whether a column of the table may be NULL in a row.

@@ -135,7 +135,7 @@ func (c *compiler) overLeaf(inner leaf) leaf {
 				c.fault(x.Pos, "%s cannot be read here", x)
 				return v, true, false
 			}
-			return value{e: expr.Column(c.ranged, i)}, true, true
+			return valueOf(expr.Column(c.ranged, i)), true, true
 		}
 		return inner(e)
 	}
@@ -380,7 +380,7 @@ func (c *compiler) distance(o *plan.Over, f *syntax.Frame, from *syntax.Bound, t
 	good := constant && !k.Null && v.months == 0
 	switch {
 	case !good:
-	case typ == record.Timestamp && v.interval:
+	case (typ == record.Timestamp || typ == record.Interval) && v.interval:
 		to.By = int64(k.Bits)
 	case v.interval:
 		good = false

@@ -86,11 +86,29 @@ func constantOf(v any) (string, error) {
 			return "", fmt.Errorf("the time %v is not within %v and %v", v, minTime, maxTime)
 		}
 		return "TIMESTAMP '" + v.UTC().Format("2006-01-02 15:04:05.999999999") + "'", nil
+	case time.Duration:
+		return typedText(record.Interval, string(record.AppendInterval(nil, int64(v))))
+	case [16]byte:
+		return typedText(record.UUID, string(record.AppendLogical(nil, record.UUID, 0, v[:])))
+	case record.Literal:
+		if !v.Type.IsLogical() || !v.Type.Valid() {
+			return "", fmt.Errorf("a literal of type %v, expected time, interval, uuid or bytea", v.Type)
+		}
+		if _, _, err := record.ParseLogical(nil, v.Type, v.Text); err != nil {
+			return "", err
+		}
+		return typedText(v.Type, v.Text)
 	case record.Decimal:
 		return fmt.Sprintf("CAST('%v' AS decimal(%d,%d))", v, record.MaxPrecision, v.Scale), nil
 	}
-	return "", fmt.Errorf("%T is no type of a value, expected nil, bool, int64, float64, string, time.Time or "+
-		"record.Decimal", v)
+	return "", fmt.Errorf("%T is no type of a value, expected nil, bool, int64, float64, string, time.Time, "+
+		"time.Duration, [16]byte, record.Decimal or record.Literal", v)
+}
+
+// typedText is a value of a logical type.
+func typedText(t record.Type, text string) (string, error) {
+	quoted, err := quotedText(text)
+	return "CAST(" + quoted + " AS " + t.String() + ")", err
 }
 
 // minTime and maxTime are the bounds of a timestamp.
@@ -260,6 +278,8 @@ func (f *typeFinder) typeOf(e syntax.Expr) record.Type {
 			return record.String
 		case syntax.Timestamp, syntax.TimestampTZ, syntax.Date:
 			return record.Timestamp
+		case syntax.Interval:
+			return record.Interval
 		}
 	}
 	return 0

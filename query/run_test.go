@@ -112,7 +112,10 @@ func format(b *record.Batch, c, i int) string {
 	if column.Null(i) {
 		return "NULL"
 	}
-	if typ == record.String {
+	switch {
+	case typ.IsLogical():
+		return string(column.AppendLogical(nil, typ, i))
+	case typ == record.String:
 		return string(column.View(i))
 	}
 	e := expr.Int(typ, int64(column.Words()[i]))

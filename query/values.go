@@ -95,7 +95,7 @@ func batchesOf(schema *record.Schema, columns [][]*expr.Expr) (all []*record.Bat
 			switch t := schema.Field(i).Type; {
 			case v.Null:
 				b.SetNull(i)
-			case t == record.String:
+			case t.Kind() == record.String:
 				b.SetString(i, v.Text)
 			case t == record.Float64:
 				b.SetFloat64(i, math.Float64frombits(v.Bits))

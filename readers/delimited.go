@@ -253,6 +253,7 @@ type delimitedParser struct {
 	days        []day // the last day read, for each column
 	trailing    int   // 1 if each record has a delimiter after its last field, else 0
 	turned      int   // where trailing was last changed
+	decoded     decoded
 
 	// Used only with quotes:
 	inner   []uint32 // offsets of the fields of a column, within their quotes

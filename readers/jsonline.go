@@ -682,7 +682,6 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 			}
 		}
 	case f.kind == fieldTime && span.kind == jsonString:
-		text = text[1 : len(text)-1]
 		if !f.rules.careful && !span.escaped {
 			base := unsafe.Pointer(unsafe.SliceData(r.buf))
 			if v, ok := r.days[column].time(base, uint32(span.begin)+1, uint32(span.end)-1); ok {
@@ -690,11 +689,9 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 				return nil
 			}
 		}
-		if span.escaped {
-			l.scratch = append(l.scratch[:0], text...)
-			text = l.scratch[:unescape(l.scratch)]
-		}
-		c.Int64s[row], err = f.time(text)
+		c.Int64s[row], err = f.time(l.inner(text, span))
+	case (f.kind == fieldLogical || f.kind == fieldBytes) && span.kind == jsonString:
+		err = f.logicalValue(c, row, l.inner(text, span))
 	case f.kind == fieldTime && span.kind == jsonNumber && (f.rules.TimeUnit != 0 || f.rules.TimeFormat != nil):
 		if f.rules.TimeUnit != 0 {
 			c.Int64s[row], err = record.ParseEpoch(view(text), f.rules.TimeUnit)
@@ -705,6 +702,16 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		err = wrong()
 	}
 	return err
+}
+
+// inner is what a string has within its quotes, without escapes. It is valid until the next call.
+func (l *jsonLine) inner(text []byte, span jsonSpan) []byte {
+	text = text[1 : len(text)-1]
+	if !span.escaped {
+		return text
+	}
+	l.scratch = append(l.scratch[:0], text...)
+	return l.scratch[:unescape(l.scratch)]
 }
 
 // copyText copies a text and resolves its escapes in the copy.

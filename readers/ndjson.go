@@ -169,7 +169,8 @@ type jsonParser struct {
 	// days has the last day read, for each column.
 	days []day
 	// line reads the lines that are unusual.
-	line jsonLine
+	line    jsonLine
+	decoded decoded
 
 	// escaped has the texts with escapes among the lines that are read together. They are unescaped
 	// when it is known which of the lines are rows.
@@ -218,6 +219,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 		r.walker = newJSONWalker(r.format, r.unread)
 	}
 	r.line.texts = r.line.texts[:0]
+	r.decoded.begin(b, r.format.fields)
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
 		n, good, usual := r.walk(b, row, min(rows-row, r.stripe))
@@ -243,6 +245,7 @@ func (r *jsonParser) parse(b *record.Batch) {
 			b.Column(i).Bytes = r.line.texts
 		}
 	}
+	r.decoded.end(b)
 	r.lend(b)
 	b.SetLen(row)
 }

@@ -21,11 +21,14 @@ const (
 	fieldFloat
 	fieldBool
 	fieldTime
+	fieldLogical // a logical type that is a word
+	fieldBytes   // a logical type that is a text: its bytes differ from what the file has
 )
 
 // field is a column as the scanner needs it.
 type field struct {
 	kind     fieldKind
+	logical  record.Type // of fieldLogical and fieldBytes
 	nullable bool
 	quoted   bool // the file has quotes
 	scale    int
@@ -58,6 +61,11 @@ func compileFields(s *record.Schema, quote byte, o *ValueOptions) []field {
 func compileField(column record.Field, quote byte, o *ValueOptions) field {
 	f := field{nullable: column.Nullable, quoted: quote != 0}
 	switch t := column.Type; {
+	case t.IsLogical():
+		f.kind, f.logical = fieldLogical, t
+		if !t.IsFixed() {
+			f.kind = fieldBytes
+		}
 	case t == record.String:
 		f.kind = fieldText
 	case t == record.Float64:
@@ -120,6 +128,7 @@ func (r *delimitedParser) parse(b *record.Batch) {
 			b.Column(col).Bytes = r.buf
 		}
 	}
+	r.decoded.begin(b, r.format.fields)
 	s := &r.structurals
 	row, rows := 0, b.Cap()
 	for row < rows && r.pos < r.end {
@@ -146,6 +155,7 @@ func (r *delimitedParser) parse(b *record.Batch) {
 			break
 		}
 	}
+	r.decoded.end(b)
 	r.lend(b)
 	b.SetLen(row)
 }
@@ -597,7 +607,7 @@ func (f *field) null(b *record.Batch, col, row int) {
 	b.SetLen(row + 1)
 	b.SetNull(col)
 	switch c := b.Column(col); f.kind {
-	case fieldText:
+	case fieldText, fieldBytes:
 		c.Views[row] = record.View{}
 	case fieldFloat:
 		c.Float64s[row] = 0
@@ -611,7 +621,7 @@ func (f *field) nulls(b *record.Batch, col, from, to int) {
 	f.null(b, col, from) // creates Valid too
 	c := b.Column(col)
 	switch f.kind {
-	case fieldText:
+	case fieldText, fieldBytes:
 		clear(c.Views[from:to])
 	case fieldFloat:
 		clear(c.Float64s[from:to])

@@ -50,7 +50,7 @@ func (p *projection) lend(b *record.Batch) {
 			continue
 		}
 		var c record.Column
-		switch f := s.Field(col); f.Type {
+		switch f := s.Field(col); f.Type.Kind() {
 		case record.String:
 			p.views = atLeast(p.views, b.Cap())
 			c.Views = p.views

@@ -65,6 +65,9 @@ func (r *delimitedParser) quotedColumn(b *record.Batch, i, row, n, width int) (r
 			b.Column(col).Views[row+read] = record.View{Off: uint32(begin) + 1, Len: uint32(len(inner))}
 			r.doubled = r.doubled || bytes.IndexByte(inner, quote) >= 0
 		default:
+			if f.kind == fieldBytes && quoted && bytes.IndexByte(inner, quote) >= 0 {
+				inner = bytes.ReplaceAll(inner, []byte{quote, quote}, []byte{quote})
+			}
 			if err := f.read(b, col, row+read, inner); err != nil {
 				return read, newValueError(r.format.cfg.Schema.Field(col).Name, inner, err)
 			}

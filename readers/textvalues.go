@@ -171,6 +171,10 @@ func (f *field) value(text []byte) (n int64, x float64, err error) {
 		n, err = parseBool(text)
 	case fieldTime:
 		n, err = f.time(text)
+	case fieldLogical, fieldBytes:
+		var word uint64
+		word, _, err = record.ParseLogical(nil, f.logical, view(text)) // its error quotes a copy
+		n = int64(word)
 	}
 	return n, x, err
 }
@@ -181,7 +185,7 @@ func (k fieldKind) isCode(text []byte) bool {
 	switch k {
 	case fieldBool:
 		return !bytes.EqualFold(text, []byte("true")) && !bytes.EqualFold(text, []byte("false"))
-	case fieldText, fieldTime:
+	case fieldText, fieldTime, fieldLogical, fieldBytes:
 		return false
 	}
 	digits := bytes.TrimPrefix(text, []byte{'-'})
@@ -276,12 +280,16 @@ func (f *field) read(b *record.Batch, col, row int, text []byte) error {
 			return nil
 		}
 	}
+	whole := text
 	text = bytes.TrimSpace(text)
 	if f.nullable && (len(text) == 0 || f.rules.isNull(text)) {
 		f.null(b, col, row)
 		return nil
 	} else if len(text) == 0 {
 		return errEmpty
+	}
+	if f.kind == fieldBytes {
+		return f.decode(c, row, whole)
 	}
 	n, x, err := f.value(text)
 	if err != nil {

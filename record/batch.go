@@ -203,7 +203,7 @@ func NewBatch(schema *Schema, rows int) *Batch {
 	}
 	for i := range b.own {
 		c := &b.own[i]
-		switch f := schema.Field(i); f.Type {
+		switch f := schema.Field(i); f.Type.Kind() {
 		case Float64:
 			c.Float64s = make([]float64, rows)
 		case String:
@@ -469,7 +469,7 @@ func (b *Batch) Check() error {
 	for i := range b.cols {
 		c, f := &b.cols[i], b.schema.Field(i)
 		var have int
-		switch f.Type {
+		switch f.Type.Kind() {
 		case Float64:
 			have = len(c.Float64s)
 		case String:
@@ -489,7 +489,7 @@ func (b *Batch) Check() error {
 				return fmt.Errorf("record: column %q is not nullable, row %d of the batch is NULL", f.Name, row)
 			}
 		}
-		if f.Type == String {
+		if f.Type.Kind() == String {
 			if end := lastEnd(c.Views[:b.rows]); end > uint64(len(c.Bytes)) {
 				return fmt.Errorf("record: column %q: a view ends at %d, the column has %d bytes", f.Name, end,
 					len(c.Bytes))

@@ -31,7 +31,9 @@ func DecoderOf[T any](schema *Schema) (*Decoder[T], error) {
 			continue
 		}
 		typ := schema.Field(i).Type
-		if f.typ != typ && !(f.source == fromDecimal && typ.IsDecimal()) && !(f.typ == Int64 && typ == Timestamp) {
+		if f.typ != typ && !(f.source == fromDecimal && typ.IsDecimal()) && !(f.typ == Int64 && typ == Timestamp) &&
+			!(f.typ == Int64 && f.source == fromInt && f.bits == 64 && typ.IsLogical() && typ.IsFixed()) &&
+			!(f.source == fromBytes && typ.Kind() == String) {
 			faults = append(faults, fmt.Errorf("record: %s is %v, column %q is %v", f.path, f.typ, f.name, typ))
 			continue
 		}
@@ -90,6 +92,8 @@ func (op *encodeOp) newValue() unsafe.Pointer {
 		return unsafe.Pointer(new(string))
 	case fromBytes:
 		return unsafe.Pointer(new([]byte))
+	case fromUUID:
+		return unsafe.Pointer(new([uuidBytes]byte))
 	case fromTime:
 		return unsafe.Pointer(new(time.Time))
 	case fromDecimal:
@@ -121,6 +125,10 @@ func (op *encodeOp) store(at unsafe.Pointer, word uint64, text []byte) error {
 		*(*string)(at) = string(text)
 	case fromBytes:
 		*(*[]byte)(at) = append([]byte(nil), text...)
+	case fromUUID:
+		id := [uuidBytes]byte{}
+		copy(id[:], text)
+		*(*[uuidBytes]byte)(at) = id
 	case fromTime:
 		*(*time.Time)(at) = time.Unix(0, int64(word)).UTC()
 	case fromDecimal:

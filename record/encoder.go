@@ -81,7 +81,8 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		case !ok:
 			fault("no field for column %q, which is not nullable", c.Name)
 			continue
-		case f.typ != c.Type && !(f.source == fromDecimal && c.Type.IsDecimal()):
+		case f.typ != c.Type && !(f.source == fromDecimal && c.Type.IsDecimal()) &&
+			!(f.duration && f.typ == Int64 && c.Type.IsLogical() && c.Type.IsFixed()):
 			fault("column %q is %v, %s is %v", c.Name, c.Type, f.path, f.typ)
 			continue
 		case f.null && !c.Nullable:
@@ -91,10 +92,10 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		op := encodeOp{f, i, c.Type}
 		e.ops = append(e.ops, op)
 		switch {
-		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, f.source == fromInt &&
-			c.Type.IsDecimal():
+		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, c.Type == TimeOfDay,
+			f.source == fromInt && c.Type.IsDecimal():
 			e.checks = append(e.checks, op)
-		case c.Type == String && f.source != fromSymbol:
+		case c.Type.Kind() == String && f.source != fromSymbol:
 			e.texts = append(e.texts, op)
 		}
 	}
@@ -171,7 +172,7 @@ func (e *Encoder[T]) AppendAll(b *Batch, vs []T) (n int, err error) {
 		case op.source == fromSymbol && !op.null:
 			op.fillSymbols(&b.cols[op.column], first, n, base, size)
 			continue
-		case op.typ == String && !op.null:
+		case op.typ.Kind() == String && !op.null:
 			op.fillTexts(b, first, n, base, size)
 			continue
 		case op.null:
@@ -223,6 +224,9 @@ func (op *encodeOp) length(base unsafe.Pointer, n int, size uintptr) (all int) {
 		}
 		return all
 	}
+	if op.source == fromUUID {
+		return n * uuidBytes
+	}
 	at := unsafe.Add(base, op.offset)
 	for i := range n {
 		all += len(*(*string)(unsafe.Add(at, uintptr(i)*size))) // a []byte begins as a string does
@@ -242,7 +246,7 @@ func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
 	case op.source == fromSymbol:
 		table := symbols.table.Load()
 		c.Views[row], c.Bytes = table.views[(*Symbol)(op.pointer(base)).id], table.bytes
-	case op.typ == String:
+	case op.typ.Kind() == String:
 		setText(b, op.column, op.text(base))
 	case op.typ == Float64:
 		c.Float64s[row] = op.float(base)
@@ -297,6 +301,11 @@ func (op *encodeOp) fillTexts(b *Batch, first, n int, base unsafe.Pointer, size 
 	text := b.text
 	views := c.Views[first : first+n]
 	for i := range views {
+		if op.source == fromUUID {
+			views[i] = View{uint32(len(text)), uuidBytes}
+			text = append(text, (*[uuidBytes]byte)(unsafe.Add(at, uintptr(i)*size))[:]...)
+			continue
+		}
 		s := *(*string)(unsafe.Add(at, uintptr(i)*size)) // a []byte begins as a string does
 		views[i] = View{uint32(len(text)), uint32(len(s))}
 		text = append(text, s...)
@@ -333,6 +342,8 @@ func (op *encodeOp) text(base unsafe.Pointer) string {
 		return ""
 	case op.source == fromString:
 		return *(*string)(p)
+	case op.source == fromUUID:
+		return unsafe.String((*byte)(p), uuidBytes)
 	}
 	s := *(*[]byte)(p)
 	return unsafe.String(unsafe.SliceData(s), len(s)) // copied before Append returns
@@ -362,6 +373,10 @@ func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
 		v := signed(p, op.bits)
 		if op.typ.IsDecimal() {
 			return v, op.checkDigits(v)
+		}
+		err := CheckLogical(op.typ, uint64(v))
+		if err != nil {
+			return 0, fmt.Errorf("record: %s: column %q: %w", op.path, op.name, err)
 		}
 		return v, nil
 	case fromUint:

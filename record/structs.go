@@ -19,6 +19,9 @@ type structField struct {
 	bits   int // size of an integer or a float
 	typ    Type
 	null   bool // the field is a pointer: nil is NULL
+	// duration says that the field is a time.Duration, which may be an interval or a time of day
+	// without a tag that says so, if the column is one.
+	duration bool
 }
 
 // sourceKind is the kind of value at the offset.
@@ -34,12 +37,14 @@ const (
 	fromTime
 	fromDecimal
 	fromSymbol
+	fromUUID // [16]byte
 )
 
 var (
-	timeType    = reflect.TypeFor[time.Time]()
-	decimalType = reflect.TypeFor[Decimal]()
-	symbolType  = reflect.TypeFor[Symbol]()
+	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+	decimalType  = reflect.TypeFor[Decimal]()
+	symbolType   = reflect.TypeFor[Symbol]()
 )
 
 // structFields finds the columns of a struct, and all faults.
@@ -80,7 +85,8 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 	}
 	sf = structField{name: name, path: at, offset: base + f.Offset}
 	var decimal Type
-	if option != "" {
+	logical := logicalTags[option]
+	if option != "" && logical == 0 {
 		decimal, err = parseDecimalTag(option)
 		if err != nil {
 			return fault("the tag %q: %w", tag, err)
@@ -111,11 +117,24 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 		sf.source, sf.typ, sf.bits = fromFloat, Float64, t.Bits()
 	case k == reflect.String:
 		sf.source, sf.typ = fromString, String
+	case k == reflect.Array && t.Len() == uuidBytes && t.Elem().Kind() == reflect.Uint8:
+		sf.source, sf.typ = fromUUID, UUID
 	case k == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
 		sf.source, sf.typ = fromBytes, String
 	default:
-		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, time.Time, "+
-			"record.Decimal, record.Symbol or a pointer to one; the tag `velo:\"-\"` leaves a field out", f.Type)
+		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, [16]byte, "+
+			"time.Time, record.Decimal, record.Symbol or a pointer to one; the tag `velo:\"-\"` leaves a field out",
+			f.Type)
+	}
+	sf.duration = t == durationType
+	if logical != 0 {
+		fits := logical.IsFixed() && sf.source == fromInt && sf.bits == 64 ||
+			logical == Bytes && sf.source == fromBytes || logical == UUID && sf.source == fromUUID
+		if !fits {
+			return fault("the tag %q: time and interval are for time.Duration and int64 in nanoseconds, bytea for "+
+				"[]byte and uuid for [16]byte, not for %v", tag, f.Type)
+		}
+		sf.typ = logical
 	}
 	if decimal != 0 && sf.source != fromDecimal {
 		if sf.source != fromInt {
@@ -126,6 +145,9 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 	return sf, nil
 }
 
+// logicalTags are the options of the tag velo that say which logical type a column has.
+var logicalTags = map[string]Type{"time": TimeOfDay, "interval": Interval, "uuid": UUID, "bytea": Bytes}
+
 // parseDecimalTag reads decimal(p,s).
 func parseDecimalTag(s string) (Type, error) {
 	inner, ok1 := strings.CutPrefix(s, "decimal(")
@@ -134,7 +156,7 @@ func parseDecimalTag(s string) (Type, error) {
 	precision, err1 := strconv.Atoi(strings.TrimSpace(p))
 	scale, err2 := strconv.Atoi(strings.TrimSpace(sc))
 	if !ok1 || !ok2 || err1 != nil || err2 != nil {
-		return 0, fmt.Errorf("%q is not an option, expected decimal(precision,scale)", s)
+		return 0, fmt.Errorf("%q is not an option, expected decimal(precision,scale), time, interval, uuid or bytea", s)
 	}
 	t := DecimalOf(precision, scale)
 	if !t.Valid() {
@@ -177,16 +199,19 @@ func columnsOf[T any]() ([]structField, error) {
 //
 //	bool                     boolean
 //	integers of any size     bigint; with the tag decimal(p,s) a signed one holds units of 10^-s
+//	time.Duration, int64     with the tag interval an interval, with the tag time a time of day,
+//	                         both in nanoseconds; without a tag a bigint
 //	float32, float64         double precision
-//	string, []byte           text
+//	string, []byte           text; with the tag bytea, []byte is a bytea
+//	[16]byte                 uuid
 //	record.Symbol            text that repeats
 //	time.Time                timestamp
 //	record.Decimal           decimal(p,s), from the tag
 //	a pointer to one         the same, and nil is NULL
 //
-// The tag velo gives the name and the type of a decimal: `velo:"price,decimal(18,2)"`. Without it,
-// the name is the field's own in snake case. `velo:"-"` leaves a field out. The error lists every
-// fault.
+// The tag velo gives the name, and the type if the Go type leaves it open:
+// `velo:"price,decimal(18,2)"`, `velo:"opens,time"`. Without it, the name is the field's own in
+// snake case. `velo:"-"` leaves a field out. The error lists every fault.
 func SchemaOf[T any](name string) (*Schema, error) {
 	columns, err := columnsOf[T]()
 	if err != nil {

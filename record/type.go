@@ -4,7 +4,8 @@ import "fmt"
 
 // A Type is the type of one column. Types are comparable with ==.
 //
-// The low byte is the kind. A decimal keeps its precision and its scale in the two bytes above.
+// The low byte is the kind, which says how values lie in memory: see Kind. A decimal keeps its
+// precision and its scale in the two bytes above. The highest byte tells types of one kind apart.
 type Type uint32
 
 // The types without parameters. A decimal comes from DecimalOf.
@@ -16,6 +17,30 @@ const (
 	Timestamp                 // nanoseconds since 1970-01-01T00:00:00Z, UTC
 	kindDecimal
 )
+
+// These types lie in memory as values of another type, their kind. What they mean, how they are
+// written and which operations they have is their own.
+const (
+	// TimeOfDay is a time of day without a zone: nanoseconds since midnight, 0 to DayNanos.
+	TimeOfDay = Int64 | 1<<logicalShift
+	// Interval is a length of time in nanoseconds. A day has 24 hours; there are no months.
+	Interval = Int64 | 2<<logicalShift
+	// UUID is a text of 16 bytes.
+	UUID = String | 1<<logicalShift
+	// Bytes is a text of any bytes.
+	Bytes = String | 2<<logicalShift
+
+	logicalShift = 24
+)
+
+// DayNanos is the number of nanoseconds of a day of 24 hours.
+const DayNanos = 24 * 3600 * 1_000_000_000
+
+// Types are all types without parameters, and one decimal. Tests go through them, so that no reader
+// and no writer forgets one.
+func Types() []Type {
+	return []Type{Bool, Int64, Float64, String, Timestamp, DecimalOf(MaxPrecision, 2), TimeOfDay, Interval, UUID, Bytes}
+}
 
 // MaxPrecision is the number of digits a decimal may have: as many as an int64 can always hold.
 const MaxPrecision = 18
@@ -39,12 +64,25 @@ func (t Type) Precision() int { return int(t >> 8 & 0xff) }
 // Scale is the number of digits after the point of a decimal type, and 0 for any other type.
 func (t Type) Scale() int { return int(t >> 16 & 0xff) }
 
-// IsFixed says whether values of t are one 64-bit word: every type but String.
-func (t Type) IsFixed() bool { return t != String }
+// Kind is the type as whose values the values of t lie in memory: Int64 for TimeOfDay and Interval,
+// String for UUID and Bytes. Every other type without parameters is its own kind. All decimals have
+// one kind, which is no type: a decimal is a word, as an Int64 is.
+func (t Type) Kind() Type { return t & 0xff }
+
+// IsFixed says whether values of t are one 64-bit word. Values of kind String are bytes of any
+// number, all others are words.
+func (t Type) IsFixed() bool { return t.Kind() != String }
+
+// IsLogical says whether values of t lie in memory as values of another type, its kind.
+func (t Type) IsLogical() bool { return t>>logicalShift != 0 }
 
 // Valid says whether t is a type that a column may have.
 func (t Type) Valid() bool {
-	return t >= Bool && t <= Timestamp || t.IsDecimal() && t.Precision() > 0
+	switch t {
+	case Bool, Int64, Float64, String, Timestamp, TimeOfDay, Interval, UUID, Bytes:
+		return true
+	}
+	return !t.IsLogical() && t.IsDecimal() && t.Precision() > 0
 }
 
 // String is the type as SQL writes it.
@@ -60,6 +98,14 @@ func (t Type) String() string {
 		return "text"
 	case t == Timestamp:
 		return "timestamp"
+	case t == TimeOfDay:
+		return "time"
+	case t == Interval:
+		return "interval"
+	case t == UUID:
+		return "uuid"
+	case t == Bytes:
+		return "bytea"
 	case t.IsDecimal() && t.Precision() > 0:
 		return fmt.Sprintf("decimal(%d,%d)", t.Precision(), t.Scale())
 	case t.IsDecimal():

@@ -49,7 +49,7 @@ func (m *Merger) collect(sum *Groups) {
 		if c == nil {
 			continue
 		}
-		if c.Type != record.String && len(c.Order) == 0 && !c.Nulls {
+		if c.Type.Kind() != record.String && len(c.Order) == 0 && !c.Nulls {
 			if last == nil || !last.are(c) {
 				last = m.numbersOf(c, sum.Table.Len())
 				if invariants.Enabled {
@@ -87,7 +87,7 @@ func (m *Merger) valuesOf(c *layout.Collect) (values []collectedValue) {
 				switch {
 				case keys.IsNull(key, column):
 					return expr.Value{Null: true}
-				case t == record.String:
+				case t.Kind() == record.String:
 					return expr.Value{Text: string(keys.AppendString(nil, key, heap, column))}
 				}
 				return expr.Value{Bits: keys.Word(key, column)}
@@ -214,7 +214,7 @@ func floatOf(t record.Type, v expr.Value) float64 {
 
 // set puts a value into a state. A text goes to the memory beside the groups.
 func (g *Groups) set(c *layout.Collect, state []uint64, v expr.Value) {
-	if c.Type != record.String {
+	if c.Type.Kind() != record.String {
 		agg.SetCollected(state, agg.Value{Bits: v.Bits, Null: v.Null})
 		return
 	}

@@ -14,7 +14,7 @@ import (
 
 // A Value is a Go type that a column of a result can be read as.
 type Value interface {
-	bool | int64 | float64 | string | time.Time | record.Decimal
+	bool | int64 | float64 | string | time.Time | time.Duration | [16]byte | record.Decimal
 }
 
 // A Column reads one column of a result from rows. Any number of goroutines may use it.
@@ -34,6 +34,10 @@ type Column[T Value] struct {
 //	text             string
 //	timestamp        time.Time, or int64 for the nanoseconds
 //	decimal(p,s)     record.Decimal, or float64 for the nearest
+//	time             time.Duration since midnight
+//	interval         time.Duration
+//	uuid             [16]byte, or string for its text
+//	bytea            string for its bytes
 //
 // The error says that the plan is not valid, that it has no such column, or which type the column
 // has.
@@ -72,7 +76,11 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 			f, ok = math.Float64frombits, typ == record.Float64
 		}
 	case string:
-		f, ok = func(uint64) string { return "" }, typ == record.String // Of reads strings itself
+		f, ok = func(uint64) string { return "" }, !typ.IsFixed() // Of reads strings itself
+	case time.Duration:
+		f, ok = func(w uint64) time.Duration { return time.Duration(w) }, typ.IsLogical() && typ.IsFixed()
+	case [16]byte:
+		f, ok = func(uint64) [16]byte { return [16]byte{} }, typ == record.UUID // Of reads them itself
 	case time.Time:
 		f, ok = func(w uint64) time.Time { return time.Unix(0, int64(w)).UTC() }, typ == record.Timestamp
 	case record.Decimal:
@@ -87,9 +95,18 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 
 // Of is the value in row, or the zero value if it is NULL. Strings are copied.
 func (c Column[T]) Of(row Row) T {
-	if c.typ == record.String {
-		s := string(c.AppendBytes(nil, row))
-		return any(s).(T)
+	if c.typ.Kind() == record.String {
+		bytes := c.AppendBytes(nil, row)
+		switch any(*new(T)).(type) {
+		case [16]byte:
+			var id [16]byte
+			copy(id[:], bytes)
+			return any(id).(T)
+		}
+		if c.typ == record.UUID && len(bytes) > 0 { // NULL is the empty text
+			bytes = record.AppendLogical(nil, c.typ, 0, bytes)
+		}
+		return any(string(bytes)).(T)
 	}
 	v := c.value(row)
 	if v.Null {
@@ -98,7 +115,8 @@ func (c Column[T]) Of(row Row) T {
 	return c.read(v.Bits)
 }
 
-// AppendBytes appends the bytes of a text column to to. It appends nothing if the value is NULL.
+// AppendBytes appends the bytes of a column of texts, uuids or byteas to to. It appends nothing if
+// the value is NULL.
 func (c Column[T]) AppendBytes(to []byte, row Row) []byte {
 	c.check(row)
 	_, to = readColumn(c.layout, row, c.index, to)

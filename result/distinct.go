@@ -43,7 +43,7 @@ func appendIdentity(to []byte, t record.Type, v expr.Value) []byte {
 	switch {
 	case v.Null:
 		return append(to, 0)
-	case t == record.String:
+	case t.Kind() == record.String:
 		to = binary.LittleEndian.AppendUint64(append(to, 1), uint64(len(v.Text)))
 		return append(to, v.Text...)
 	case t == record.Float64:

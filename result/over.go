@@ -290,7 +290,7 @@ func (o *overing) aggregate(rows []int) {
 func (o *overing) resultOf(state *agg.Local) expr.Value {
 	v, text := state.Result()
 	value := expr.Value{Null: v.Null, Unfit: v.Overflow, Bits: v.Bits, Text: text}
-	if o.Type == record.String {
+	if o.Type.Kind() == record.String {
 		value.Bits = 0
 	}
 	return value

@@ -19,7 +19,7 @@ func (g *Groups) innerValue(i, column int, t record.Type) expr.Value {
 	if v.Null {
 		return expr.Value{Null: true, Unfit: v.Overflow}
 	}
-	if t == record.String {
+	if t.Kind() == record.String {
 		return expr.Value{Text: string(appendText(l, nil, g, key, states, column, v))}
 	}
 	return expr.Value{Bits: v.Bits}
@@ -223,7 +223,7 @@ func addRow(b *record.Batch, values []expr.Value) bool {
 			b.SetUnfit(c)
 		case v.Null:
 			b.SetNull(c)
-		case b.Schema().Field(c).Type == record.String:
+		case b.Schema().Field(c).Type.Kind() == record.String:
 			b.SetString(c, v.Text)
 		default:
 			b.Column(c).Words()[b.Len()-1] = v.Bits

@@ -51,7 +51,7 @@ func (s Scanner[T]) Scan(row Row, v *T) error {
 // read is the value of a column of the result. If the column is a text, its bytes are appended to
 // to.
 func readColumn(l *layout.Layout, row Row, column int, to []byte) (agg.Value, []byte) {
-	isText := l.Result.Field(column).Type == record.String
+	isText := l.Result.Field(column).Type.Kind() == record.String
 	if l.Projection != nil {
 		c := l.Projection.Columns[column]
 		column = c.Inner
@@ -118,7 +118,7 @@ func valueOf(l *layout.Layout, g *Groups, key, states []uint64, column int) agg.
 	switch {
 	case l.Keys.IsNull(key, column):
 		return agg.Value{Null: true}
-	case l.Inner.Field(column+l.Front).Type == record.String:
+	case l.Inner.Field(column+l.Front).Type.Kind() == record.String:
 		return agg.Value{}
 	}
 	return agg.Value{Bits: l.Keys.Word(key, column)}
@@ -184,7 +184,7 @@ func (g *Groups) batches(b *record.Batch, columns []int, yield func(*record.Batc
 	values := make([]agg.Value, len(columns))
 	isText := make([]bool, len(columns))
 	for c := range columns {
-		isText[c] = l.Result.Field(c).Type == record.String
+		isText[c] = l.Result.Field(c).Type.Kind() == record.String
 	}
 	for i := range g.Table.Len() {
 		if g.Away != nil && g.isAway(i) {

@@ -120,7 +120,7 @@ func (s *Sorter) append(from *Sorter, r sortable) {
 		case v.null:
 			row[c] = 0
 			row[columns+c/64] |= 1 << (c % 64)
-		case s.layout.Source.Field(c).Type == record.String:
+		case s.layout.Source.Field(c).Type.Kind() == record.String:
 			row[c] = uint64(len(s.text))<<textBits | uint64(len(v.text))
 			s.text = append(s.text, v.text...)
 		default:
@@ -140,7 +140,7 @@ func (s *Sorter) stored(row uint32) sortable {
 
 // cell is the value of a column of a record.
 func (s *Sorter) cell(r sortable, column int) cell {
-	isText := s.layout.Source.Field(column).Type == record.String
+	isText := s.layout.Source.Field(column).Type.Kind() == record.String
 	if r.batch != nil {
 		c := r.batch.Column(column)
 		switch {
@@ -165,7 +165,7 @@ func (s *Sorter) cell(r sortable, column int) cell {
 func (s *Sorter) compare(a, b sortable) int {
 	for _, o := range s.layout.Order {
 		x, y := s.cell(a, o.Inner), s.cell(b, o.Inner)
-		if o.Typ == record.String && !x.null && !y.null {
+		if o.Typ.Kind() == record.String && !x.null && !y.null {
 			if c := bytes.Compare(x.text, y.text); c != 0 {
 				if o.Desc {
 					return -c
@@ -234,7 +234,7 @@ func (s *Sorter) Batches(rows int) iter.Seq[*record.Batch] {
 				switch v := s.cell(r, c); {
 				case v.null:
 					b.SetNull(c)
-				case s.layout.Result.Field(c).Type == record.String:
+				case s.layout.Result.Field(c).Type.Kind() == record.String:
 					b.SetBytes(c, v.text)
 				default:
 					b.Column(c).Words()[b.Len()-1] = v.bits

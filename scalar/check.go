@@ -212,7 +212,7 @@ func (c *checker) fill(rows [][]any) {
 func (c *checker) holds(rows [][]any) bool {
 	words := make([][]uint64, len(c.values))
 	for i := range words {
-		if c.schema.Field(i).Type != record.String {
+		if c.schema.Field(i).Type.Kind() != record.String {
 			words[i] = slices.Clone(c.batch.Column(i).Words())
 		}
 	}
@@ -271,7 +271,7 @@ func (c *checker) block(m *expr.Machine, n int) []answer {
 		switch {
 		case column.Null(i):
 			v.Null = true
-		case c.call.Type() == record.String:
+		case c.call.Type().Kind() == record.String:
 			v.Text = string(column.View(i))
 		default:
 			v.Bits = column.Words()[i]

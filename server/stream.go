@@ -316,7 +316,7 @@ func keyOf(b *record.Batch, columns []int, row int) string {
 		switch {
 		case col.Null(row):
 			key = append(key, 'n')
-		case b.Schema().Field(c).Type == record.String:
+		case b.Schema().Field(c).Type.Kind() == record.String:
 			key = fmt.Appendf(key, "%d:%s", len(col.View(row)), col.View(row))
 		default:
 			key = fmt.Appendf(key, "%x;", col.Words()[row])

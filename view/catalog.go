@@ -271,6 +271,13 @@ func example(t record.Type) any {
 		return ""
 	case t == record.Timestamp:
 		return time.Unix(0, 0)
+	case t.IsLogical():
+		texts := map[record.Type]string{record.UUID: "00000000-0000-0000-0000-000000000000", record.Bytes: ""}
+		text, ok := texts[t]
+		if !ok {
+			text = "00:00:00"
+		}
+		return record.Literal{Type: t, Text: text}
 	case t.IsDecimal():
 		return record.Decimal{Unscaled: 1, Scale: uint8(t.Scale())}
 	}

@@ -97,6 +97,10 @@ func valueOf(t record.Type, v expr.Value) any {
 	switch {
 	case t == record.String:
 		return v.Text
+	case t.Kind() == record.String:
+		return []byte(v.Text)
+	case t.IsLogical():
+		return time.Duration(v.Bits)
 	case t == record.Bool:
 		return v.Bits != 0
 	case t == record.Float64:
@@ -143,7 +147,7 @@ func (e *entry) one(p *plan.Plan, where *expr.Expr, s *engine.Snapshot, k plan.K
 		switch {
 		case v.Null:
 			to.SetNull(i)
-		case schema.Field(i).Type == record.String:
+		case schema.Field(i).Type.Kind() == record.String:
 			to.SetString(i, v.Text)
 		default:
 			to.Column(i).Words()[0] = v.Bits

@@ -62,6 +62,9 @@ func isOf(t record.Type, v any) bool {
 		return t == record.String && utf8.ValidString(v) && strings.IndexByte(v, 0) < 0
 	case time.Time:
 		return t == record.Timestamp
+	case record.Literal:
+		_, _, err := record.ParseLogical(nil, t, v.Text)
+		return t == v.Type && err == nil
 	case record.Decimal:
 		return t.IsDecimal() && int(v.Scale) == t.Scale()
 	}

@@ -38,6 +38,8 @@ func Text(b *record.Batch, column, row int) (s string, null bool) {
 func appendText(to []byte, b *record.Batch, column, row int) []byte {
 	c := b.Column(column)
 	switch t := b.Schema().Field(column).Type; {
+	case t.IsLogical():
+		return c.AppendLogical(to, t, row)
 	case t == record.String:
 		return append(to, c.View(row)...)
 	case t == record.Bool:

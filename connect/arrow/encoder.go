@@ -43,7 +43,12 @@ func NewEncoder(to io.Writer, schema *record.Schema) *Encoder {
 	for i := range schema.Len() {
 		f := schema.Field(i)
 		t := typeOf(f.Type)
-		fields = append(fields, arrow.Field{Name: f.Name, Type: t, Nullable: f.Nullable})
+		field := arrow.Field{Name: f.Name, Type: t, Nullable: f.Nullable}
+		if f.Type == record.UUID {
+			field.Metadata = arrow.NewMetadata([]string{extensionKey, "ARROW:extension:metadata"},
+				[]string{uuidExtension, ""})
+		}
+		fields = append(fields, field)
 		e.builds = append(e.builds, array.NewBuilder(memory.DefaultAllocator, t))
 	}
 	e.fields = arrow.NewSchema(fields, nil)
@@ -62,6 +67,14 @@ func typeOf(t record.Type) arrow.DataType {
 		return arrow.PrimitiveTypes.Float64
 	case t == record.Timestamp:
 		return arrow.FixedWidthTypes.Timestamp_ns // in UTC
+	case t == record.TimeOfDay:
+		return arrow.FixedWidthTypes.Time64ns
+	case t == record.Interval:
+		return arrow.FixedWidthTypes.Duration_ns
+	case t == record.UUID:
+		return &arrow.FixedSizeBinaryType{ByteWidth: 16}
+	case t == record.Bytes:
+		return arrow.BinaryTypes.Binary
 	case t.IsDecimal():
 		return &arrow.Decimal128Type{Precision: int32(t.Precision()), Scale: int32(t.Scale())}
 	}
@@ -110,6 +123,14 @@ func appendColumn(build array.Builder, b *record.Batch, i int) {
 			to.Append(arrow.Timestamp(c.Int64s[row]))
 		case *array.Decimal128Builder:
 			to.Append(decimal128.FromI64(c.Int64s[row]))
+		case *array.Time64Builder:
+			to.Append(arrow.Time64(c.Int64s[row]))
+		case *array.DurationBuilder:
+			to.Append(arrow.Duration(c.Int64s[row]))
+		case *array.FixedSizeBinaryBuilder:
+			to.Append(c.View(row))
+		case *array.BinaryBuilder:
+			to.Append(c.View(row))
 		case *array.StringBuilder:
 			text := c.View(row)
 			if !utf8.Valid(text) {

@@ -60,7 +60,7 @@ func sized[T any](s []T, n int) []T {
 // nothing lends a column that nobody reads.
 func (to *lent) nothing(col *record.Column, f record.Field, n int) {
 	*col = record.Column{}
-	switch f.Type {
+	switch f.Type.Kind() {
 	case record.String:
 		to.views = sized(to.views, n)
 		clear(to.views)
@@ -106,7 +106,7 @@ func (to *lent) validity(col *record.Column, c arrow.Array, nullable bool, row, 
 
 // values lends values. It returns false if one does not fit; it may be below a NULL.
 func (to *lent) values(col *record.Column, c arrow.Array, t record.Type, row, n int) bool {
-	switch t {
+	switch t.Kind() {
 	case record.String:
 		return to.texts(col, c, row, n)
 	case record.Float64:
@@ -141,6 +141,9 @@ func (to *lent) values(col *record.Column, c arrow.Array, t record.Type, row, n 
 	case *array.Timestamp:
 		return multiplied(to.ints, c.TimestampValues()[row:row+n],
 			int64(c.DataType().(*arrow.TimestampType).Unit.Multiplier()))
+	case *array.Duration:
+		return multiplied(to.ints, c.DurationValues()[row:row+n],
+			int64(c.DataType().(*arrow.DurationType).Unit.Multiplier()))
 	case *array.Date32:
 		return multiplied(to.ints, c.Date32Values()[row:row+n], 24*3600*1e9)
 	case *array.Date64:
@@ -192,6 +195,22 @@ func (to *lent) texts(col *record.Column, c arrow.Array, row, n int) bool {
 	case *array.LargeBinary:
 		col.Bytes = bytesOf(c)
 		return viewsOf(to.views, c.ValueOffsets()[row:row+n+1], len(col.Bytes))
+	case array.ExtensionArray:
+		return to.texts(col, c.Storage(), row, n)
+	case *array.FixedSizeBinary:
+		width := c.DataType().(*arrow.FixedSizeBinaryType).ByteWidth
+		data := c.Data()
+		if data.Buffers()[1] == nil {
+			return n == 0
+		}
+		col.Bytes = data.Buffers()[1].Bytes()
+		if (data.Offset()+row+n)*width > len(col.Bytes) {
+			return false
+		}
+		for k := range n {
+			to.views[k] = record.View{Off: uint32((data.Offset() + row + k) * width), Len: uint32(width)}
+		}
+		return true
 	case *array.Dictionary:
 		if to.dict != c.Dictionary() {
 			to.dict = nil

@@ -78,6 +78,24 @@ func (b bounded) Reallocate(size int, old []byte) []byte {
 	return b.Allocator.Reallocate(size, old)
 }
 
+// extensionKey is the key of the name of an extension type in the metadata of a field, uuidExtension
+// the name of the type of UUIDs. Its values are stored as fixed size binary of 16 bytes.
+const (
+	extensionKey  = "ARROW:extension:name"
+	uuidExtension = "arrow.uuid"
+)
+
+// kindOfField is kindOf for a field. The library leaves the type of an extension that nobody has
+// registered in the metadata.
+func kindOfField(f arrow.Field) (kind record.Type, ok bool) {
+	fixed, isFixed := f.Type.(*arrow.FixedSizeBinaryType)
+	name, _ := f.Metadata.GetValue(extensionKey)
+	if isFixed && fixed.ByteWidth == 16 && name == uuidExtension {
+		return record.UUID, true
+	}
+	return kindOf(f.Type)
+}
+
 // kindOf is the type of a column for a type of Arrow; ok is false if there is none.
 func kindOf(t arrow.DataType) (kind record.Type, ok bool) {
 	switch t := t.(type) {
@@ -88,8 +106,21 @@ func kindOf(t arrow.DataType) (kind record.Type, ok bool) {
 		return record.Int64, true
 	case *arrow.Float32Type, *arrow.Float64Type:
 		return record.Float64, true
-	case *arrow.StringType, *arrow.LargeStringType, *arrow.BinaryType, *arrow.LargeBinaryType:
+	case *arrow.StringType, *arrow.LargeStringType:
 		return record.String, true
+	case *arrow.BinaryType, *arrow.LargeBinaryType:
+		return record.Bytes, true
+	case *arrow.FixedSizeBinaryType:
+		return record.Bytes, true
+	case arrow.ExtensionType:
+		if t.ExtensionName() == uuidExtension {
+			return record.UUID, true
+		}
+		return kindOf(t.StorageType())
+	case *arrow.Time32Type, *arrow.Time64Type:
+		return record.TimeOfDay, true
+	case *arrow.DurationType:
+		return record.Interval, true
 	case *arrow.TimestampType, *arrow.Date32Type, *arrow.Date64Type:
 		return record.Timestamp, true
 	case *arrow.Decimal128Type:
@@ -106,7 +137,7 @@ func kindOf(t arrow.DataType) (kind record.Type, ok bool) {
 // Columns are the fields of the stream.
 func (s *Source) Columns() (columns []record.Field, left []connect.LeftField, err error) {
 	for _, f := range s.stream.Schema().Fields() {
-		kind, ok := kindOf(f.Type)
+		kind, ok := kindOfField(f)
 		if !ok {
 			left = append(left, connect.LeftField{Name: f.Name, Why: fmt.Sprintf("it is %v", f.Type)})
 			continue
@@ -132,8 +163,10 @@ func (s *Source) Bind(schema *record.Schema) error {
 			faults = append(faults, fmt.Errorf("arrow: column %q: the stream has no such field", want.Name))
 			continue
 		}
-		kind, ok := kindOf(fields[place].Type)
-		if !ok || kind != want.Type {
+		kind, ok := kindOfField(fields[place])
+		isText := want.Type == record.String && kind == record.Bytes ||
+			want.Type == record.Bytes && kind == record.String
+		if !ok || kind != want.Type && !isText {
 			faults = append(faults, fmt.Errorf("arrow: column %q, which is %v: it is %v in the stream", want.Name,
 				want.Type, fields[place].Type))
 		}
@@ -234,7 +267,7 @@ func (r *Reader) textBytes() (n int, err error) {
 			if !f.Nullable {
 				return 0, fmt.Errorf("column %q: it is NULL, and the column is NOT NULL", f.Name)
 			}
-		case f.Type == record.String:
+		case f.Type.Kind() == record.String:
 			n += len(textAt(c, r.row))
 		case f.Type != record.Float64:
 			_, err := wholeAt(c, r.row)
@@ -256,7 +289,7 @@ func (r *Reader) set(b *record.Batch) {
 			if f.Nullable {
 				b.SetNull(i)
 			}
-		case f.Type == record.String:
+		case f.Type.Kind() == record.String:
 			b.SetString(i, textAt(c, r.row))
 		case f.Type == record.Float64:
 			b.SetFloat64(i, floatAt(c, r.row))
@@ -278,6 +311,10 @@ func textAt(c arrow.Array, row int) string {
 		return c.ValueString(row)
 	case *array.LargeBinary:
 		return c.ValueString(row)
+	case *array.FixedSizeBinary:
+		return string(c.Value(row))
+	case array.ExtensionArray:
+		return textAt(c.Storage(), row)
 	case *array.Dictionary:
 		return textAt(c.Dictionary(), c.GetValueIndex(row))
 	}
@@ -322,6 +359,17 @@ func wholeAt(c arrow.Array, row int) (int64, error) {
 	case *array.Timestamp:
 		unit := c.DataType().(*arrow.TimestampType).Unit
 		return nanos(int64(c.Value(row)), int64(unit.Multiplier()))
+	case *array.Time32:
+		return clock(int64(c.Value(row)), c.DataType().(*arrow.Time32Type).Unit)
+	case *array.Time64:
+		return clock(int64(c.Value(row)), c.DataType().(*arrow.Time64Type).Unit)
+	case *array.Duration:
+		unit := int64(c.DataType().(*arrow.DurationType).Unit.Multiplier())
+		v := int64(c.Value(row))
+		if v > math.MaxInt64/unit || v < math.MinInt64/unit {
+			return 0, fmt.Errorf("an interval of %d times %d ns is longer than 292 years", v, unit)
+		}
+		return v * unit, nil
 	case *array.Date32:
 		return nanos(int64(c.Value(row)), 24*3600*1e9)
 	case *array.Date64:
@@ -336,6 +384,14 @@ func wholeAt(c arrow.Array, row int) (int64, error) {
 		return n, nil
 	}
 	return 0, fmt.Errorf("it is %v", c.DataType())
+}
+
+// clock is a time of day in nanoseconds.
+func clock(v int64, unit arrow.TimeUnit) (int64, error) {
+	if by := int64(unit.Multiplier()); v >= 0 && v <= record.DayNanos/by {
+		return v * by, nil
+	}
+	return 0, fmt.Errorf("%d %v since midnight are no time of day", v, unit)
 }
 
 // nanos is a time in nanoseconds.

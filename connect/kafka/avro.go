@@ -246,6 +246,14 @@ func avroExpected(t record.Type) string {
 		return "timestamp-millis, -micros or -nanos, date, or a long together with time.unit"
 	case t.IsDecimal():
 		return "decimal, int or long"
+	case t == record.TimeOfDay:
+		return "time-millis, time-micros or string"
+	case t == record.Interval:
+		return "duration or string"
+	case t == record.UUID:
+		return "uuid, string, or fixed of 16 bytes"
+	case t == record.Bytes:
+		return "bytes or fixed"
 	}
 	return "string, enum, bytes or fixed"
 }
@@ -260,6 +268,8 @@ var avroUnits = map[string]time.Duration{
 // converter is how a type becomes a value of a column; nil if it does not.
 func (d *schemaDecoder) converter(t *avroType, to record.Type) avroConverter {
 	switch {
+	case to.IsLogical():
+		return logicalConverter(t, to)
 	case to == record.Bool && t.kind == avroBool:
 		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			if i >= len(buf) {
@@ -316,6 +326,65 @@ func (d *schemaDecoder) converter(t *avroType, to record.Type) avroConverter {
 			return i, err
 		}
 	}
+	return nil
+}
+
+// logicalConverter is converter for the logical types of velo.
+func logicalConverter(t *avroType, to record.Type) avroConverter {
+	isText := t.kind == avroBytes && t.name == "string"
+	isBytes := (t.kind == avroBytes || t.kind == avroFixed) && !isText && t.logical != "decimal"
+	unit := map[string]int64{"time-millis": 1e6, "time-micros": 1e3}[t.logical]
+	switch {
+	case to == record.TimeOfDay && t.kind == avroInt && unit > 0:
+		return func(_ *schemaDecoder, _ *avroType, v *columnValue, buf []byte, i int) (int, error) {
+			n, i, err := avroLong(buf, i)
+			if err == nil && (n < 0 || n > record.DayNanos/unit) {
+				err = fmt.Errorf("%d of %d ns since midnight are no time of day", n, unit)
+			}
+			v.int = n * unit
+			return i, err
+		}
+	case to == record.Interval && t.kind == avroFixed && t.logical == "duration" && t.size == 12:
+		return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
+			b, i, err := t.bytes(buf, i)
+			if err != nil {
+				return 0, err
+			}
+			months, days := binary.LittleEndian.Uint32(b), int64(binary.LittleEndian.Uint32(b[4:]))
+			if months > 0 || days > math.MaxInt64/2/record.DayNanos {
+				return 0, fmt.Errorf("an interval of %d months and %d days: months have no fixed length, and at most "+
+					"146 years are kept", months, days)
+			}
+			v.int = days*record.DayNanos + int64(binary.LittleEndian.Uint32(b[8:]))*1e6
+			return i, nil
+		}
+	case to == record.Bytes && isBytes, to == record.UUID && t.kind == avroFixed && t.size == 16:
+		return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
+			var err error
+			v.text, i, err = t.bytes(buf, i)
+			return i, err
+		}
+	case to != record.Bytes && isText:
+		return func(d *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
+			text, i, err := t.bytes(buf, i)
+			if err != nil {
+				return 0, err
+			}
+			return i, d.logical(v, to, text)
+		}
+	}
+	return nil
+}
+
+// logical makes a value of a logical type of its text.
+func (d *schemaDecoder) logical(v *columnValue, to record.Type, text []byte) error {
+	at := len(d.digits)
+	word, all, err := record.ParseLogical(d.digits, to, string(text))
+	if err != nil {
+		return err
+	}
+	d.digits = all
+	v.int, v.text = int64(word), all[at:]
 	return nil
 }
 

@@ -336,6 +336,10 @@ func protoExpected(t record.Type) string {
 		return timestampName + ", or a whole number together with time.unit"
 	case t.IsDecimal():
 		return "a whole number"
+	case t == record.Bytes:
+		return "bytes"
+	case t.IsLogical():
+		return "nothing, because Protobuf has no such type: declare the column as text or bytea and cast it in SELECT"
 	}
 	return "string, bytes or an enum"
 }
@@ -425,6 +429,10 @@ func (d *schemaDecoder) field(f *protoField, buf []byte) (n int, err error) {
 func (d *schemaDecoder) protoConverter(fd protoreflect.FieldDescriptor, to record.Type) protoConverter {
 	whole := protoWhole(fd.Kind())
 	switch {
+	case to == record.Bytes && fd.Kind() == protoreflect.BytesKind:
+		return protoText(fd)
+	case to.IsLogical():
+		return nil
 	case to == record.Bool && fd.Kind() == protoreflect.BoolKind:
 		return func(_ *schemaDecoder, v *columnValue, n uint64, _ []byte) error {
 			v.int = 0

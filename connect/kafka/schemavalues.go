@@ -25,7 +25,7 @@ type schemaDecoder struct {
 	last   *schemaPlan
 
 	values []columnValue // of the row that is being read, by column
-	digits []byte        // numbers of enums that have no name, in that row
+	digits []byte        // texts that are no bytes of the value, in that row
 
 	buf  []byte
 	ends []int
@@ -185,6 +185,7 @@ func (d *schemaDecoder) row(value []byte) (text int, err error) {
 
 // avroRow reads a record.
 func (d *schemaDecoder) avroRow(plan *schemaPlan, value []byte) error {
+	d.digits = d.digits[:0]
 	i, err := d.fields(plan.fields, value, schemaHeader, 0)
 	if err == nil && i < len(value) {
 		err = fmt.Errorf("%d bytes are left after the last field", len(value)-i)
@@ -239,7 +240,7 @@ func (d *schemaDecoder) set(b *record.Batch) {
 			if f.Nullable {
 				b.SetNull(i)
 			}
-		case f.Type == record.String:
+		case f.Type.Kind() == record.String:
 			b.SetBytes(i, v.text)
 		case f.Type == record.Float64:
 			b.SetFloat64(i, v.float)

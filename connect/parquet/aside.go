@@ -26,7 +26,7 @@ func (e *empty) lend(b *record.Batch, which []bool) {
 		}
 		var c record.Column
 		f := b.Schema().Field(i)
-		switch f.Type {
+		switch f.Type.Kind() {
 		case record.String:
 			e.views = zeros(e.views, b.Cap())
 			c.Views = e.views

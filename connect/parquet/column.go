@@ -224,7 +224,7 @@ func (c *column) fill(to *record.Column, n int) (unfit []unfit, err error) {
 		}
 	}
 	c.page.left -= n
-	switch c.field.Type {
+	switch c.field.Type.Kind() {
 	case record.String:
 		err = c.texts(to, values)
 	case record.Float64:

@@ -164,13 +164,26 @@ func (e *Encoder) node(t record.Type) pq.Node {
 	case t == record.Float64:
 		return pq.Leaf(pq.DoubleType)
 	case t == record.Timestamp:
-		return pq.Timestamp(map[Unit]pq.TimeUnit{
-			"": pq.Nanosecond, Nanos: pq.Nanosecond, Micros: pq.Microsecond, Millis: pq.Millisecond,
-		}[e.cfg.Unit])
+		return pq.Timestamp(e.unit())
+	case t == record.TimeOfDay:
+		return pq.Time(e.unit())
+	case t == record.Interval:
+		return pq.Leaf(pq.Int64Type) // the type of files has no sign, and only milliseconds
+	case t == record.UUID:
+		return pq.UUID()
+	case t == record.Bytes:
+		return pq.Encoded(pq.Leaf(pq.ByteArrayType), &pq.RLEDictionary)
 	case t.IsDecimal():
 		return pq.Decimal(t.Scale(), t.Precision(), pq.Int64Type)
 	}
 	return pq.Encoded(pq.String(), &pq.RLEDictionary)
+}
+
+// unit is the unit of times.
+func (e *Encoder) unit() pq.TimeUnit {
+	return map[Unit]pq.TimeUnit{
+		"": pq.Nanosecond, Nanos: pq.Nanosecond, Micros: pq.Microsecond, Millis: pq.Millisecond,
+	}[e.cfg.Unit]
 }
 
 // column makes the values of a column as the library wants them. They are valid until the next
@@ -183,10 +196,11 @@ func (e *Encoder) column(b *record.Batch, i int) ([]pq.Value, error) {
 		present = 1
 	}
 	divide := int64(1)
+	isTime := f.Type == record.Timestamp || f.Type == record.TimeOfDay
 	switch {
-	case f.Type == record.Timestamp && e.cfg.Unit == Micros:
+	case isTime && e.cfg.Unit == Micros:
 		divide = 1e3
-	case f.Type == record.Timestamp && e.cfg.Unit == Millis:
+	case isTime && e.cfg.Unit == Millis:
 		divide = 1e6
 	}
 	e.text = e.text[:0]
@@ -207,6 +221,14 @@ func (e *Encoder) column(b *record.Batch, i int) ([]pq.Value, error) {
 			}
 			e.size += int64(len(text))
 			v = pq.ByteArrayValue(text)
+		case f.Type.Kind() == record.String:
+			e.size += int64(len(c.View(row)))
+			v = pq.FixedLenByteArrayValue(c.View(row))
+			if f.Type == record.Bytes {
+				v = pq.ByteArrayValue(c.View(row))
+			}
+		case f.Type == record.TimeOfDay && e.cfg.Unit == Millis:
+			v = pq.Int32Value(int32(c.Int64s[row] / divide))
 		default:
 			v = pq.Int64Value(floorDiv(c.Int64s[row], divide))
 		}

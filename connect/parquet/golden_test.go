@@ -73,8 +73,10 @@ func line(b *record.Batch, row int) string {
 			values = append(values, "NULL")
 		case f.Type == record.Float64:
 			values = append(values, strconv.FormatFloat(c.Float64s[row], 'f', -1, 64))
-		case f.Type == record.String && (f.Name == "bin" || f.Name == "fix"):
+		case f.Type == record.Bytes:
 			values = append(values, "x"+hex.EncodeToString(c.View(row)))
+		case f.Type == record.UUID:
+			values = append(values, strconv.Quote(string(c.AppendLogical(nil, f.Type, row))))
 		case f.Type == record.String:
 			text, _ := json.Marshal(string(c.View(row)))
 			values = append(values, string(text))

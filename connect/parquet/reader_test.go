@@ -309,7 +309,6 @@ func TestBind(t *testing.T) {
 	}
 	want := []string{
 		"tags.list.element: it is a list", "m.key_value.key: it is a map", "m.key_value.value: it is a map",
-		"at: it is a time of day, which velo has no type for",
 		"huge: it is a decimal of 38 digits, and velo has 18 at most",
 	}
 	if !slices.Equal(said, want) {
@@ -317,7 +316,7 @@ func TestBind(t *testing.T) {
 	}
 	for column, why := range map[string]string{
 		"n:text":     `column "n", which is text: it is bigint in the file`,
-		"at:bigint":  "it is a time of day",
+		"at:bigint":  "it is time in the file",
 		"gone:text!": "there is no such field, and the column is NOT NULL",
 		"N:double":   "",
 		"gone:text":  "",

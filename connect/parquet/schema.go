@@ -38,8 +38,7 @@ type meaning struct {
 	// scale is how many digits of an integer are after the point; precision is 0 if it is no
 	// decimal.
 	precision, scale int
-	// uuid says that the bytes are a UUID. always says that all values are NULL.
-	uuid, always bool
+	always           bool // all values are NULL
 }
 
 // maxDepth bounds how deep fields may lie in others.
@@ -160,27 +159,38 @@ func typeOf(e *format.SchemaElement) (t record.Type, how meaning, unread string)
 		}
 		return 0, meaning{}, "its times are of a unit that velo does not know"
 	case *format.TimeType:
-		return 0, meaning{}, "it is a time of day, which velo has no type for"
+		if n := nanosOf(l.Unit); n == 1e6 && kind == format.Int32 || (n == 1e3 || n == 1) && kind == format.Int64 {
+			return record.TimeOfDay, meaning{times: n}, ""
+		}
+		return 0, meaning{}, "its times of day are of a unit that velo does not know"
 	case *format.IntType:
 		return record.Int64, meaning{unsigned: !l.IsSigned}, ""
 	case *format.NullType:
 		return record.String, meaning{always: true}, ""
 	case *format.UUIDType:
 		if kind == format.FixedLenByteArray && e.TypeLength.V == 16 {
-			return record.String, meaning{uuid: true}, ""
+			return record.UUID, meaning{}, ""
 		}
 	case *format.Float16Type:
 		return 0, meaning{}, "its numbers have 16 bits, which velo does not read"
-	case *format.StringType, *format.EnumType, *format.JsonType, *format.BsonType, nil:
+	case *format.StringType, *format.EnumType, *format.JsonType, *format.BsonType:
+		if kind == format.ByteArray {
+			return record.String, meaning{}, ""
+		}
+	case nil:
 	default:
 		return 0, meaning{}, "it is of a type that velo does not read"
 	}
 	if e.ConvertedType.Valid {
 		switch e.ConvertedType.V {
 		case deprecated.Interval:
-			return 0, meaning{}, "it is an interval, which velo has no type for"
-		case deprecated.TimeMillis, deprecated.TimeMicros:
-			return 0, meaning{}, "it is a time of day, which velo has no type for"
+			if kind == format.FixedLenByteArray && e.TypeLength.V == intervalBytes {
+				return record.Interval, meaning{}, ""
+			}
+		case deprecated.UTF8, deprecated.Enum, deprecated.Json, deprecated.Bson:
+			if kind == format.ByteArray {
+				return record.String, meaning{}, ""
+			}
 		}
 	}
 	return plainOf(kind, e)
@@ -198,14 +208,17 @@ func plainOf(kind format.Type, e *format.SchemaElement) (t record.Type, how mean
 	case format.Float, format.Double:
 		return record.Float64, meaning{}, ""
 	case format.ByteArray:
-		return record.String, meaning{}, ""
+		return record.Bytes, meaning{}, ""
 	case format.FixedLenByteArray:
 		if e.TypeLength.V > 0 && e.TypeLength.V <= maxFixedBytes {
-			return record.String, meaning{}, ""
+			return record.Bytes, meaning{}, ""
 		}
 	}
 	return 0, meaning{}, "it is of a type that velo does not read"
 }
+
+// intervalBytes is how many bytes an interval has: its months, days and milliseconds.
+const intervalBytes = 12
 
 // maxFixedBytes bounds the length of fixed byte arrays.
 const maxFixedBytes = 1 << 20
@@ -242,6 +255,10 @@ func logicalOf(e *format.SchemaElement) format.LogicalTypeValue {
 		return &format.TimestampType{Unit: format.TimeUnit{Value: &format.MilliSeconds{}}}
 	case deprecated.TimestampMicros:
 		return &format.TimestampType{Unit: format.TimeUnit{Value: &format.MicroSeconds{}}}
+	case deprecated.TimeMillis:
+		return &format.TimeType{Unit: format.TimeUnit{Value: &format.MilliSeconds{}}}
+	case deprecated.TimeMicros:
+		return &format.TimeType{Unit: format.TimeUnit{Value: &format.MicroSeconds{}}}
 	case deprecated.Uint8, deprecated.Uint16, deprecated.Uint32, deprecated.Uint64:
 		return &format.IntType{}
 	case deprecated.Int8, deprecated.Int16, deprecated.Int32, deprecated.Int64:
@@ -263,6 +280,12 @@ func (l *leaf) takes(t record.Type) string {
 		return ""
 	case t.IsDecimal() && l.kind == record.Int64:
 		return ""
+	case (t == record.String || t == record.Bytes) && l.kind.Kind() == record.String:
+		return "" // a uuid as a text is its 36 characters
+	case t == record.UUID && l.kind == record.Bytes && l.physical == format.FixedLenByteArray && l.size == 16:
+		return ""
+	case t == record.Interval && l.kind == record.Int64 && l.physical == format.Int64 && !l.how.unsigned:
+		return "" // nanoseconds, as velo writes them
 	}
 	return fmt.Sprintf("it is %v in the file", l.kind)
 }
@@ -274,6 +297,10 @@ func (l *leaf) bounds(t record.Type) (least, greatest, times int64) {
 	switch {
 	case t == record.Float64:
 		return -1 << 53, 1 << 53, 1 // every integer between is a double
+	case t == record.TimeOfDay:
+		return 0, record.DayNanos / l.how.times, l.how.times
+	case t == record.Interval && l.kind == t:
+		greatest-- // the greatest stands for intervals that have no value
 	case l.how.times > 1:
 		times = l.how.times
 		least, greatest = math.MinInt64/times, math.MaxInt64/times

@@ -92,7 +92,8 @@ func (f *file) statisticsOf(group, place int) (least, greatest []byte, ok bool) 
 // ok is false if there are none.
 func (f *file) texts(group, place int) (least, greatest []byte, ok bool) {
 	l := &f.leaves[place]
-	if l.how.uuid || l.kind != record.String || l.physical != format.ByteArray && l.physical != format.FixedLenByteArray {
+	if l.kind != record.String && l.kind != record.Bytes ||
+		l.physical != format.ByteArray && l.physical != format.FixedLenByteArray {
 		return nil, nil, false
 	}
 	if !f.ordered(place) {
@@ -171,7 +172,7 @@ func (f *file) failsAll(group, place int, t record.Type, b *record.Bound) bool {
 	}
 	least, greatest, ok := f.wholes(group, place)
 	low, high, times := f.leaves[place].bounds(t)
-	if !ok || t != record.Int64 && t != record.Timestamp && !t.IsDecimal() || least < low || greatest > high {
+	if !ok || t.Kind() != record.Int64 && t != record.Timestamp && !t.IsDecimal() || least < low || greatest > high {
 		return false
 	}
 	least, greatest = least*times, greatest*times
@@ -203,7 +204,7 @@ func (f *file) maySetAside(group, place int, field record.Field) bool {
 	if !field.Nullable && l.present > 0 {
 		return true
 	}
-	if field.Type == record.String || field.Type == record.Bool ||
+	if field.Type.Kind() == record.String || field.Type == record.Bool ||
 		field.Type == record.Float64 && (l.physical == format.Float || l.physical == format.Double) {
 		return false
 	}

@@ -42,13 +42,13 @@ func (c *column) readDictionary(text []byte, n int) error {
 	d.some = true
 	p := page{form: formPlain, data: text}
 	switch {
-	case c.field.Type == record.String:
+	case c.field.Type.Kind() == record.String:
 		to := record.Column{Views: sized(d.views, n)}
 		if err := c.textsOf(&p, &to, n); err != nil {
 			return err
 		}
 		d.views, d.text = to.Views, to.Bytes
-		if c.leaf.how.uuid {
+		if c.spellsUUIDs() {
 			d.text = append([]byte(nil), to.Bytes...) // the scratch is used again
 		}
 	case c.field.Type == record.Float64 && c.leaf.kind == record.Float64:
@@ -119,6 +119,11 @@ func (c *column) unfitError(v int64) error {
 		text = "a number" // what it is did not fit into 64 bits
 	}
 	switch {
+	case c.field.Type == record.TimeOfDay:
+		return fmt.Errorf("column %q: %s of %d ns since midnight are not in a day", c.field.Name, text,
+			c.leaf.how.times)
+	case c.field.Type == record.Interval:
+		return fmt.Errorf("column %q: the interval has months, which have no fixed length", c.field.Name)
 	case c.leaf.how.times == dayNanos:
 		return fmt.Errorf("column %q: %s days since 1970 are not in the years 1678 to 2261", c.field.Name, text)
 	case c.leaf.how.times > 0:
@@ -251,7 +256,24 @@ func (c *column) integersOf(p *page, to []int64) error {
 		}
 		return err
 	}
+	if c.leaf.kind == record.Interval {
+		data, err := p.bytesOf(len(to), intervalBytes)
+		for i := 0; err == nil && i < len(to); i++ {
+			to[i] = intervalOf(data[intervalBytes*i:])
+		}
+		return err
+	}
 	return c.decimals(p, to) // byte arrays
+}
+
+// intervalOf reads an interval: months, days and milliseconds, none of which has a sign. It is the
+// greatest number if there are months, or too many days.
+func intervalOf(data []byte) int64 {
+	months, days := binary.LittleEndian.Uint32(data), int64(binary.LittleEndian.Uint32(data[4:]))
+	if months != 0 || days > 100_000 {
+		return math.MaxInt64
+	}
+	return days*dayNanos + int64(binary.LittleEndian.Uint32(data[8:]))*1e6
 }
 
 // bits reads booleans.
@@ -409,7 +431,7 @@ func (c *column) texts(to *record.Column, n int) error {
 
 func (c *column) textsOf(p *page, to *record.Column, n int) error {
 	switch {
-	case c.leaf.how.uuid:
+	case c.spellsUUIDs():
 		return c.uuidsOf(p, to, n)
 	case p.form == formViews:
 		if p.at+n > len(p.views) {
@@ -451,6 +473,11 @@ func (c *column) textsOf(p *page, to *record.Column, n int) error {
 
 // uuidBytes is how many bytes the text of a UUID has.
 const uuidBytes = 36
+
+// spellsUUIDs says whether UUIDs are read as texts, for a column that was declared as text.
+func (c *column) spellsUUIDs() bool {
+	return c.leaf.kind == record.UUID && c.field.Type == record.String
+}
 
 // uuidsOf writes UUIDs as texts.
 func (c *column) uuidsOf(p *page, to *record.Column, n int) error {

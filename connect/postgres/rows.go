@@ -26,7 +26,9 @@ const (
 	formTimestamp                 // microseconds since 2000
 	formNumeric                   // digits in groups of four
 	formText                      // UTF-8 without a byte 0
-	formBytea                     // bytes as they are
+	formBytea                     // bytes as they are, also of a uuid
+	formTime                      // microseconds since midnight
+	formInterval                  // microseconds, days, months
 )
 
 // pgEpoch is 2000-01-01, from which PostgreSQL counts, in microseconds since 1970.
@@ -130,12 +132,28 @@ func (e *encoder) value(f *field, c *record.Column, row int) error {
 		e.text = binary.BigEndian.AppendUint64(e.text, uint64(c.Int64s[row]))
 	case formFloat8:
 		e.text = binary.BigEndian.AppendUint64(e.text, math.Float64bits(c.Float64s[row]))
-	case formTimestamp:
+	case formTimestamp, formTime, formInterval:
 		nanos := c.Int64s[row]
 		if f.key && nanos%1000 != 0 {
-			return fmt.Errorf("%s is a key and has nanoseconds, which PostgreSQL cannot tell apart: round it in the "+
-				"query, such as date_trunc('milliseconds', %s)",
-				time.Unix(0, nanos).UTC().Format(time.RFC3339Nano), f.name)
+			text, hint := time.Unix(0, nanos).UTC().Format(time.RFC3339Nano), ""
+			if f.typ.IsLogical() {
+				text = string(c.AppendLogical(nil, f.typ, row))
+			} else {
+				hint = fmt.Sprintf(": round it in the query, such as date_trunc('milliseconds', %s)", f.name)
+			}
+			return fmt.Errorf("%s is a key and has nanoseconds, which PostgreSQL cannot tell apart%s", text, hint)
+		}
+		if f.form == formTime {
+			e.text = binary.BigEndian.AppendUint64(e.text, uint64(micros(nanos)))
+			break
+		}
+		if f.form == formInterval {
+			const dayMicros = record.DayNanos / 1000
+			us := micros(nanos)
+			e.text = binary.BigEndian.AppendUint64(e.text, uint64(us%dayMicros))
+			e.text = binary.BigEndian.AppendUint32(e.text, uint32(us/dayMicros))
+			e.text = binary.BigEndian.AppendUint32(e.text, 0)
+			break
 		}
 		e.text = binary.BigEndian.AppendUint64(e.text, uint64(micros(nanos)-pgEpoch))
 	case formNumeric:

@@ -60,7 +60,7 @@ func sqlType(t record.Type) string {
 	case t.IsDecimal():
 		return fmt.Sprintf("numeric(%d,%d)", t.Precision(), t.Scale())
 	}
-	return t.String() // boolean, bigint, double precision and text are PostgreSQL's names
+	return t.String() // the names of the other types are PostgreSQL's
 }
 
 // create makes the table if it is not there.
@@ -290,7 +290,11 @@ func formOf(t record.Type, oid uint32, mod int) form {
 		return formTimestamp
 	case t == record.String && (oid == pgtype.TextOID || oid == pgtype.VarcharOID && mod < 0):
 		return formText
-	case t == record.String && oid == pgtype.ByteaOID:
+	case t == record.TimeOfDay && oid == pgtype.TimeOID && (mod < 0 || mod == 6):
+		return formTime
+	case t == record.Interval && oid == pgtype.IntervalOID && mod < 0:
+		return formInterval
+	case (t == record.String || t == record.Bytes) && oid == pgtype.ByteaOID, t == record.UUID && oid == pgtype.UUIDOID:
 		return formBytea
 	case t.IsDecimal() && oid == pgtype.NumericOID:
 		if mod < 0 {

@@ -18,7 +18,7 @@ func Accuracy(f Func) string {
 			MaxBlockBytes>>10)
 	case topK:
 		counters, of := MaxCounters, "values"
-		if f.typ == record.String {
+		if f.typ.Kind() == record.String {
 			counters, of = MaxTextCounters, "texts of 53 bytes"
 		}
 		return fmt.Sprintf(", up to %d KiB beside the row; exact up to %d different %s, then counts are too large by "+

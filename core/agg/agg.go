@@ -305,15 +305,15 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 	case k == Sum || k == Avg:
 		if s := (sums{arg: arg, avg: k == Avg, nullable: nullable}); isFloat {
 			return floatSum{s}, nil
-		} else if isInt {
+		} else if isInt || arg == record.Interval {
 			return intSum{s}, nil
 		}
-		return nil, bindError(k, arg, "bigint, double precision or decimal")
-	case (k == Min || k == Max) && arg == record.String:
-		return extremeText{max: k == Max}, nil
+		return nil, bindError(k, arg, "bigint, double precision, decimal or interval")
+	case (k == Min || k == Max) && arg.Kind() == record.String:
+		return extremeText{typ: arg, max: k == Max}, nil
 	case k == Min || k == Max:
 		if !ordinal(arg) {
-			return nil, bindError(k, arg, "bigint, double precision, decimal, timestamp or text")
+			return nil, bindError(k, arg, "a number, a time, interval, text, uuid or bytea")
 		}
 		return extreme{typ: arg, max: k == Max, nullable: nullable, counted: nullable}, nil
 	case state == VarPop:
@@ -329,8 +329,8 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, decimal or "+
 				"timestamp to choose by", k, arg, by)
 		}
-		if arg == record.String {
-			return chosenText{by: args[1].Type, max: state == MaxBy}, nil
+		if arg.Kind() == record.String {
+			return chosenText{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
 		}
 		return chosen{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
 	case k.Collects():
@@ -359,7 +359,7 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 
 // ordinal says whether the values of a type are ordered and take one word.
 func ordinal(t record.Type) bool {
-	return t == record.Int64 || t == record.Float64 || t == record.Timestamp || t.IsDecimal()
+	return t.Kind() == record.Int64 || t == record.Float64 || t == record.Timestamp || t.IsDecimal()
 }
 
 func bindError(k Kind, arg record.Type, want string) error {

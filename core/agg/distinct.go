@@ -61,7 +61,7 @@ func (d distinct) Update(rows Rows, at uintptr, args Args) {
 			continue
 		}
 		var h uint64
-		switch d.typ {
+		switch d.typ.Kind() {
 		case record.String:
 			h = metro.Hash64(args.text(i), textSeed)
 		case record.Float64:

@@ -53,7 +53,7 @@ func (l *Local) Add(word, by uint64, text string) {
 // Result is the value, and its text if it is one.
 func (l *Local) Result() (Value, string) {
 	v := l.fn.Result(l.state[:], &l.blocks)
-	if v.Null || l.fn.Type() != record.String {
+	if v.Null || l.fn.Type().Kind() != record.String {
 		return v, ""
 	}
 	return v, string(l.blocks.Bytes(v.Bits))

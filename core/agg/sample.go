@@ -66,7 +66,7 @@ func (f sample) Update(rows Rows, at uintptr, args Args) {
 			continue // most records end here
 		}
 		var text []byte
-		if f.typ == record.String {
+		if f.typ.Kind() == record.String {
 			text = args.text(i)
 			if len(text) > MaxSampleText(f.k) {
 				continue // has been set aside, see plan
@@ -114,7 +114,7 @@ func (f sample) keep(p *[5]uint64, rank, word uint64, text []byte, b *Blocks) {
 
 // textLen returns the length of the text of value i, 0 if the values are no texts.
 func (f sample) textLen(heads []byte, i int) int {
-	if f.typ != record.String {
+	if f.typ.Kind() != record.String {
 		return 0
 	}
 	return int(binary.NativeEndian.Uint64(heads[i*sampleHead+8:]))

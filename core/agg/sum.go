@@ -26,6 +26,8 @@ type intSum struct{ sums }
 
 func (s intSum) Type() record.Type {
 	switch {
+	case s.arg == record.Interval:
+		return s.arg
 	case s.avg:
 		return record.Float64
 	case s.arg.IsDecimal():
@@ -98,7 +100,32 @@ func (s intSum) Result(state []uint64, _ *Blocks) Value {
 		}
 		return Value{Bits: lo}
 	}
+	if s.arg == record.Interval {
+		return Value{Bits: uint64(averageInterval(lo, hi, state[2]))}
+	}
 	return Value{Bits: math.Float64bits(s.average(lo, hi, state[2]))}
+}
+
+// averageInterval is sum/n in whole microseconds, as PostgreSQL has it: the half is rounded to the
+// even one. It fits, because no interval of the sum is longer than what fits.
+func averageInterval(lo, hi, n uint64) int64 {
+	sum := new(big.Int).SetInt64(int64(hi))
+	sum.Lsh(sum, 64).Add(sum, new(big.Int).SetUint64(lo))
+	micro := new(big.Int).Mul(new(big.Int).SetUint64(n), big.NewInt(1000))
+	rest := new(big.Int)
+	whole, _ := new(big.Int).DivMod(sum, micro, rest) // the rest is not negative
+	switch c := rest.Lsh(rest, 1).Cmp(micro); {
+	case c > 0, c == 0 && whole.Bit(0) == 1:
+		whole.Add(whole, big.NewInt(1))
+	}
+	limit := big.NewInt(math.MaxInt64 / 1000)
+	if whole.CmpAbs(limit) > 0 { // rounding has left the range
+		if whole.Sign() < 0 {
+			limit.Neg(limit)
+		}
+		whole = limit
+	}
+	return whole.Int64() * 1000
 }
 
 // average returns the float64 nearest to sum / (n * 10^scale), rounded once.

@@ -33,10 +33,11 @@ func (a *Args) text(i int) []byte {
 // extremeText is the least or the greatest text by bytes. The state has the place of its block, and
 // its prefix. The prefix is enough to compare most texts, so that no block is looked at.
 type extremeText struct {
+	typ record.Type // of kind String
 	max bool
 }
 
-func (extremeText) Type() record.Type         { return record.String }
+func (e extremeText) Type() record.Type       { return e.typ }
 func (extremeText) Words() int                { return 2 }
 func (extremeText) Init(state []uint64)       { state[0], state[1] = noText, 0 }
 func (extremeText) Blocks(s []uint64) *uint64 { return textBlock(&s[0]) }
@@ -100,12 +101,13 @@ func (extremeText) Result(state []uint64, _ *Blocks) Value {
 // The state has what was chosen by, a rank, the place of the text's block, and the prefix of the
 // text. The first two words are as in chosen. The text is not complemented.
 type chosenText struct {
+	typ record.Type // of kind String
 	by  record.Type
 	max bool
 }
 
-func (chosenText) Type() record.Type { return record.String }
-func (chosenText) Words() int        { return 4 }
+func (c chosenText) Type() record.Type { return c.typ }
+func (chosenText) Words() int          { return 4 }
 
 func (c chosenText) Init(state []uint64) {
 	chosen{}.Init(state)

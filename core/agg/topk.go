@@ -88,7 +88,7 @@ type topSlot [counterWords]uint64
 
 // slots returns how many slots a block of that many bytes has.
 func (t topK) slots(size int) int {
-	if t.typ == record.String {
+	if t.typ.Kind() == record.String {
 		return size / textSlotBytes
 	}
 	return size / slotBytes
@@ -100,7 +100,7 @@ func (t topK) Update(rows Rows, at uintptr, args Args) {
 			continue
 		}
 		var text []byte
-		switch t.typ {
+		switch t.typ.Kind() {
 		case record.String:
 			text = args.text(i)
 			if len(text) > MaxTopText {
@@ -119,7 +119,7 @@ func (t topK) find(block []uint64, slots int, key uint64, text []byte) int {
 	mask := uint64(slots - 1)
 	for at := mix(key) & mask; ; at = (at + 1) & mask {
 		s := (*topSlot)(block[at*counterWords:])
-		if s[1] == 0 || s[0] == key && (t.typ != record.String || bytes.Equal(text, textAt(block, s[2]))) {
+		if s[1] == 0 || s[0] == key && (t.typ.Kind() != record.String || bytes.Equal(text, textAt(block, s[2]))) {
 			return int(at)
 		}
 	}
@@ -197,7 +197,7 @@ func (t topK) rebuild(p *[4]uint64, size int, less uint64, b *Blocks) bool {
 			continue
 		}
 		place := uint64(0)
-		if t.typ == record.String {
+		if t.typ.Kind() == record.String {
 			text := textAt(old, s[2])
 			heap := 8*counterWords*slots + used
 			used += copy(wordBytes(to)[heap:], text)
@@ -234,7 +234,7 @@ func (t topK) Merge(state, from []uint64, b, of *Blocks) {
 			continue
 		}
 		var text []byte
-		if t.typ == record.String {
+		if t.typ.Kind() == record.String {
 			text = textAt(theirs, s[2])
 		}
 		t.add(p, s[0], s[1], text, b)
@@ -259,7 +259,7 @@ func (t topK) AppendText(to []byte, state []uint64, b *Blocks) []byte {
 		d := cmp.Compare(y[1], x[1])
 		switch {
 		case d != 0:
-		case t.typ == record.String:
+		case t.typ.Kind() == record.String:
 			d = bytes.Compare(textAt(block, x[2]), textAt(block, y[2]))
 		default:
 			d = cmp.Compare(int64(x[0]), int64(y[0]))
@@ -272,7 +272,7 @@ func (t topK) AppendText(to []byte, state []uint64, b *Blocks) []byte {
 			to = append(to, ", "...)
 		}
 		word, text := s[0], []byte(nil)
-		switch t.typ {
+		switch t.typ.Kind() {
 		case record.String:
 			text = textAt(block, s[2])
 		case record.Float64:

@@ -249,10 +249,16 @@ func divideBy(op Op, to, x []uint64, d divisor) {
 	}
 }
 
-// vectorCast is the cast between numbers. Other casts go row by row.
+// vectorCast is the cast between numbers, and between times. Other casts go row by row.
 func vectorCast(m *Machine, e *node, a []*vec) bool {
 	from, to := e.Expr.args[0].typ, e.typ
 	r, x := registerOf(a[1]), a[0].words
+	switch {
+	case to == record.TimeOfDay && from.IsFixed():
+		return vectorClock(m, a)
+	case from == record.TimeOfDay && to == record.Interval, from == record.UUID && to == record.Bytes:
+		return vectorSame(m, e, a)
+	}
 	if !isNumber(from) || !isNumber(to) || from == record.Float64 && to.IsDecimal() {
 		return false
 	}

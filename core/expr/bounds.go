@@ -32,7 +32,8 @@ func (e *Expr) bounds(to []record.Bound) []record.Bound {
 		column, constant = constant, column
 		is = mirrored[is]
 	}
-	if column.op == opColumn && constant.op == opConst && !constant.value.Null {
+	if column.op == opColumn && constant.op == opConst && !constant.value.Null &&
+		(column.typ.Kind() != record.String || column.typ == record.String) {
 		b := record.Bound{Column: column.column, Is: is, Bits: constant.value.Bits}
 		if column.typ == record.String {
 			b.Bits, b.Text = 0, constant.value.Text

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 
 	"github.com/velo-engine/velo/record"
@@ -58,37 +57,5 @@ func vectorMonthBin(m *Machine, e *node, a []*vec) bool { return m.vectorDays(e,
 
 // appendInterval appends nanoseconds as days, hours, minutes and seconds: 1 day 02:03:04.5.
 func appendInterval(_ *Expr, to []byte, a []Value) ([]byte, error) {
-	n := magnitude(int64(a[0].Bits))
-	negative := int64(a[0].Bits) < 0
-	days, rest := n/dayNanos, n%dayNanos
-	sign := ""
-	if negative {
-		sign = "-"
-	}
-	if days > 0 {
-		to = append(to, sign...)
-		to = strconv.AppendUint(to, days, 10)
-		if days == 1 && !negative {
-			to = append(to, " day"...)
-		} else {
-			to = append(to, " days"...)
-		}
-		if rest == 0 {
-			return to, nil
-		}
-		to = append(to, ' ')
-	}
-	to = append(to, sign...)
-	to = appendDigits(to, int(rest/3600e9), 2)
-	to = appendDigits(append(to, ':'), int(rest/60e9%60), 2)
-	to = appendDigits(append(to, ':'), int(rest/1e9%60), 2)
-	if part := rest % 1e9; part > 0 {
-		to = append(to, '.')
-		at := len(to)
-		to = appendDigits(to, int(part), 9)
-		for to[len(to)-1] == '0' && len(to) > at {
-			to = to[:len(to)-1]
-		}
-	}
-	return to, nil
+	return record.AppendInterval(to, int64(a[0].Bits)), nil
 }

@@ -15,6 +15,7 @@ func castTypes(e *Expr) error {
 	from, to := e.args[0].typ, e.typ
 	switch {
 	case from == record.String || to == record.String:
+	case logicalCast(from, to):
 	case isNumber(from) && isNumber(to):
 	case from == record.Bool && to == record.Int64, from == record.Int64 && to == record.Bool:
 	default:
@@ -26,10 +27,12 @@ func castTypes(e *Expr) error {
 func evalCast(e *Expr, a []Value) (Value, error) {
 	from, to, v := e.args[0].typ, e.typ, a[0]
 	switch {
-	case from == record.String:
-		return parse(v.Text, to)
 	case to == record.String:
 		return evalMade(e, a)
+	case from.IsLogical() || to.IsLogical():
+		return evalLogicalCast(v, from, to)
+	case from == record.String:
+		return parse(v.Text, to)
 	case to == record.Bool:
 		return Value{Bits: word(v.Bits != 0)}, nil
 	case from == record.Bool:
@@ -42,12 +45,17 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 // appendCast appends the text that a cast makes.
 func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
 	v := a[0]
-	switch from := e.args[0].typ; from {
-	case record.String:
+	switch from := e.args[0].typ; {
+	case e.typ != record.String: // a uuid or a bytea
+		made, err := evalLogicalCast(v, from, e.typ)
+		return append(to, made.Text...), err
+	case from.IsLogical():
+		return appendLogical(to, from, v), nil
+	case from == record.String:
 		return append(to, v.Text...), nil
-	case record.Bool:
+	case from == record.Bool:
 		return strconv.AppendBool(to, v.Bits != 0), nil
-	case record.Timestamp:
+	case from == record.Timestamp:
 		return appendTime(to, int64(v.Bits)), nil
 	default:
 		return appendNumber(to, from, v.Bits), nil

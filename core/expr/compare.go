@@ -20,7 +20,7 @@ func vectorCompare(m *Machine, e *node, a []*vec) bool {
 // compare notes for which rows of the stripe a comparison of two arguments holds. The bits of rows
 // in which an argument is NULL are undefined.
 func (m *Machine) compare(op Op, args []*Expr, to []uint64, x, y *vec) {
-	switch t := args[0].typ; t {
+	switch t := args[0].typ; t.Kind() {
 	case record.Bool:
 		for w := range words(m.n) {
 			b, c := x.bits[w], y.bits[w]
@@ -162,7 +162,7 @@ func vectorDistinct(m *Machine, e *node, a []*vec) bool {
 
 // vectorNullIf makes rows NULL whose arguments are equal.
 func vectorNullIf(m *Machine, e *node, a []*vec) bool {
-	if e.typ == record.String || e.typ == record.Bool {
+	if e.typ.Kind() == record.String || e.typ == record.Bool {
 		return false
 	}
 	r := registerOf(a[2])
@@ -178,7 +178,7 @@ func vectorNullIf(m *Machine, e *node, a []*vec) bool {
 // vectorExtreme goes through the arguments and takes each value that is greater, or less, than the
 // best so far.
 func vectorExtreme(m *Machine, e *node, a []*vec) bool {
-	if e.typ == record.String || e.typ == record.Bool {
+	if e.typ.Kind() == record.String || e.typ == record.Bool {
 		return false
 	}
 	args, r := a[:len(a)-1], registerOf(a[len(a)-1])
@@ -222,6 +222,7 @@ const (
 // row.
 func vectorIn(m *Machine, e *node, a []*vec) bool {
 	r, x, s, t := registerOf(a[len(a)-1]), a[0], e.aux.(*set), e.Expr.args[0].typ
+	isText := t.Kind() == record.String
 	if t == record.Bool {
 		return false
 	}
@@ -229,18 +230,18 @@ func vectorIn(m *Machine, e *node, a []*vec) bool {
 	clear(r.bits)
 	var some [stripeWords]uint64
 	switch n := len(a) - 2; {
-	case !s.many && t == record.String && n <= inTextsAtOnce, !s.many && t != record.String && n <= inAtOnce:
+	case !s.many && isText && n <= inTextsAtOnce, !s.many && !isText && n <= inAtOnce:
 		for i, c := range e.Expr.args[1:] {
 			if v, _ := c.Const(); v.Null {
 				continue
-			} else if t == record.String {
+			} else if isText {
 				m.beginWith(some[:], x, v.Text, true)
 			} else {
 				compareWords(some[:], Eq, t == record.Float64, x.words[:m.n], a[1+i].words[:m.n])
 			}
 			orInto(r.bits, some[:])
 		}
-	case t == record.String:
+	case isText:
 		for i := range m.n {
 			if x.isValid(i) {
 				r.bits[i>>6] |= word(s.texts[unsafeString(x.text(i))]) << (i & 63)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/velo-engine/velo/record"
 )
@@ -204,7 +205,7 @@ func (e *Expr) String() string {
 		return e.name
 	case opConst:
 		return e.value.format(e.typ)
-	case opRequire, opChecked:
+	case opRequire, opChecked, opRetype:
 		return e.args[0].String()
 	case opCast:
 		return fmt.Sprintf("CAST(%v AS %v)", e.args[0], e.typ)
@@ -226,7 +227,9 @@ func (e *Expr) String() string {
 	case truncZone:
 		u := e.aux.(zoneUnit)
 		return fmt.Sprintf("date_trunc('%s', %v, %s)", u.unit, e.args[0], quote(u.in.String()))
-	case toChar, toCharNumber, parseTime:
+	case opSHA:
+		return fmt.Sprintf("sha%s(%v)", e.name, e.args[0])
+	case toChar, toCharNumber, parseTime, opEncode, opDecode:
 		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], quote(e.name))
 	case addMonths:
 		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)
@@ -278,6 +281,8 @@ func (v Value) format(t record.Type) string {
 		return "NULL"
 	}
 	switch {
+	case t.IsLogical():
+		return strings.ToUpper(t.String()) + " " + quote(string(appendLogical(nil, t, v)))
 	case t == record.String:
 		return quote(v.Text)
 	case t == record.Bool:
@@ -286,6 +291,11 @@ func (v Value) format(t record.Type) string {
 		return "TIMESTAMP " + quote(formatTime(int64(v.Bits)))
 	}
 	return formatNumber(t, v.Bits)
+}
+
+// appendLogical appends a value of a logical type as PostgreSQL writes it.
+func appendLogical(to []byte, t record.Type, v Value) []byte {
+	return record.AppendLogical(to, t, v.Bits, unsafe.Slice(unsafe.StringData(v.Text), len(v.Text)))
 }
 
 // formatNumber writes a number as PostgreSQL does.

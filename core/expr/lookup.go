@@ -105,6 +105,10 @@ func (v Value) keyValue(t record.Type) any {
 	switch {
 	case t == record.String:
 		return strings.Clone(v.Text)
+	case t.Kind() == record.String:
+		return []byte(v.Text)
+	case t.IsLogical():
+		return time.Duration(v.Bits)
 	case t == record.Bool:
 		return v.Bits != 0
 	case t == record.Float64:
@@ -124,7 +128,7 @@ func evalLookupColumn(e *Expr, a []Value) (Value, error) {
 		return Value{}, errNoVersion
 	case v.Null(a[0].Bits, e.column):
 		return Value{Null: true}, nil
-	case e.typ == record.String:
+	case e.typ.Kind() == record.String:
 		return Value{Text: string(v.Text(a[0].Bits, e.column))}, nil
 	}
 	return Value{Bits: v.Word(a[0].Bits, e.column)}, nil
@@ -184,7 +188,7 @@ func vectorLookup(m *Machine, n *node, a []*vec) bool {
 // wanted may lie anywhere, so it is not looked at.
 func (r *register) probeColumn(m *Machine, i int, t record.Type, v *vec, want []uint64) {
 	c := r.probe.Column(i)
-	switch t {
+	switch t.Kind() {
 	case record.String:
 		c.Views, c.Bytes, c.Valid = v.views[:m.n], v.bytes, want
 	case record.Float64:
@@ -204,7 +208,7 @@ func (r *register) probeColumn(m *Machine, i int, t record.Type, v *vec, want []
 func vectorLookupColumn(m *Machine, n *node, a []*vec) bool {
 	places, r := a[0], registerOf(a[1])
 	to := r.ownWords
-	switch n.typ {
+	switch n.typ.Kind() {
 	case record.String:
 		to = viewWords(r.ownViews)
 	case record.Bool:
@@ -222,7 +226,7 @@ func vectorLookupColumn(m *Machine, n *node, a []*vec) bool {
 	} else {
 		v.Gather(n.column, places.words[:m.n], places.valid, to, r.valid)
 	}
-	switch n.typ {
+	switch n.typ.Kind() {
 	case record.String:
 		r.views, r.bytes, r.shared = r.ownViews, nil, true
 		if v != nil {

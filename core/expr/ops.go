@@ -149,6 +149,16 @@ const (
 	opUser      // see Call
 	opUserNulls // the same for a function that is called for NULLs too
 
+	opEncode // see Encode
+	opDecode // see Decode
+	opSHA    // see SHA
+	SubBytes // a bytea, first byte (counted from 1), and optionally the number of bytes
+
+	opRetype  // see Retype
+	DivNanos  // a bigint of nanoseconds and a bigint; see evalDivNanos
+	AddClock  // a time of day and a bigint of nanoseconds; wraps at midnight
+	MakeClock // hours and minutes, and seconds as a float
+
 	opRequire // the argument, of any type; a record in which it is NULL fails
 	opChecked // see Checked
 	opCount
@@ -503,6 +513,23 @@ func init() {
 
 		opUser:      {name: "call", types: userTypes, eval: evalUser, vector: vectorUser},
 		opUserNulls: {name: "call", lenient: true, types: userTypes, eval: evalUser, vector: vectorUser},
+
+		opEncode: {name: "encode", types: codingTypes, eval: evalMade, made: appendCoded},
+		opDecode: {name: "decode", types: codingTypes, eval: evalMade, made: appendCoded},
+		opSHA:    {name: "sha", types: shaTypes, eval: evalMade, made: appendCoded},
+		SubBytes: {
+			name: "substring", types: signature(record.Bytes, true, record.Bytes, i64, i64), eval: evalSubBytes,
+		},
+
+		opRetype: {name: "retype", types: retypeTypes, eval: evalSame, vector: vectorSame},
+		DivNanos: {name: "/", infix: true, types: twoInts, eval: evalDivNanos},
+		AddClock: {
+			name: "+", infix: true, types: signature(record.TimeOfDay, false, record.TimeOfDay, i64),
+			eval: evalAddClock, vector: vectorAddClock,
+		},
+		MakeClock: {
+			name: "make_time", types: signature(record.TimeOfDay, false, i64, i64, f64), eval: evalMakeClock,
+		},
 
 		opRequire: {
 			name: "require", lenient: true, types: never(requireTypes), eval: evalRequire,

@@ -141,8 +141,9 @@ func (p *Program) RowByRow() (texts []string) {
 		switch n := &p.nodes[i]; n.op {
 		case opColumn, opConst, opCase, Coalesce:
 		case opCast:
-			if n.Expr.args[0].typ == record.String || n.typ == record.String || n.Expr.args[0].typ == record.Float64 &&
-				n.typ.IsDecimal() {
+			from := n.Expr.args[0].typ
+			isText := from.Kind() == record.String || n.typ.Kind() == record.String
+			if isText || from == record.Float64 && n.typ.IsDecimal() {
 				texts = append(texts, n.String())
 			}
 		default:
@@ -375,10 +376,10 @@ func (c *computed) take(from, kept int, t record.Type, v *vec, keep []uint64, so
 				at += int(keep[i>>6] >> (i & 63) & 1)
 			}
 		}
-	case t == record.String && v.shared:
+	case t.Kind() == record.String && v.shared:
 		c.shared = v.bytes
 		pickWords(to, viewWords(v.views[:rows]), keep, some)
-	case t == record.String:
+	case t.Kind() == record.String:
 		// Otherwise a place would not fit 32 bits and would point to another text. The caller of
 		// the machine contains the panic.
 		if uint64(len(c.bytes))+uint64(len(v.bytes)) > math.MaxUint32 {
@@ -440,7 +441,7 @@ func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 			to.Valid = valid
 			return
 		}
-		if e.typ == record.String {
+		if e.typ.Kind() == record.String {
 			to.Bytes = from.Bytes
 			pick.Words(c.words, viewWords(from.Views[:n]), m.keep)
 		} else {
@@ -454,7 +455,7 @@ func (m *Machine) lend(to *record.Column, c *computed, id, n, kept int) {
 		pick.Bits(c.picked, valid[:words(n)], m.keep[:words(n)])
 		to.Valid = c.picked
 	}
-	switch e.typ {
+	switch e.typ.Kind() {
 	case record.String:
 		to.Views = wordViews(c.words)
 	case record.Float64:

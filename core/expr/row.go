@@ -100,7 +100,7 @@ func columnValue(c *record.Column, t record.Type, row int) Value {
 	switch {
 	case c.Null(row):
 		return Value{Null: true}
-	case t == record.String:
+	case t.Kind() == record.String:
 		return Value{Text: string(c.View(row))}
 	}
 	return Value{Bits: c.Words()[row]}
@@ -139,7 +139,7 @@ func evalIs(e *Expr, a []Value) (Value, error) {
 func Compare(t record.Type, a, b Value) int { return compare(t, a, b) }
 
 func compare(t record.Type, a, b Value) int {
-	switch t {
+	switch t.Kind() {
 	case record.String:
 		return strings.Compare(a.Text, b.Text)
 	case record.Float64:
@@ -201,7 +201,7 @@ type set struct {
 }
 
 func (s *set) add(t record.Type, v Value) {
-	if t == record.String {
+	if t.Kind() == record.String {
 		if s.texts == nil {
 			s.texts = map[string]bool{}
 		}
@@ -228,7 +228,7 @@ func evalIn(e *Expr, a []Value) (Value, error) {
 		return Value{Null: true}, nil
 	}
 	found := false
-	if t := e.args[0].typ; t == record.String {
+	if t := e.args[0].typ; t.Kind() == record.String {
 		found = s.texts[x.Text]
 	} else {
 		found = s.words[inWord(t, x.Bits)]

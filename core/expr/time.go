@@ -27,10 +27,16 @@ var units = []string{
 }
 
 func extractTypes(e *Expr) error {
-	if err := signature(0, false, record.Timestamp)(e); err != nil {
-		return err
+	isClock := len(e.args) == 1 && e.args[0].typ == record.TimeOfDay
+	if !isClock {
+		if err := signature(0, false, record.Timestamp)(e); err != nil {
+			return err
+		}
 	}
 	t, ok := fields[e.name]
+	if _, inClock := clock[e.name]; isClock && ok && !inClock && e.name != "epoch" {
+		return fmt.Errorf("expr: extract(%s FROM ...): a time of day has no such field", e.name)
+	}
 	if !ok {
 		return fmt.Errorf("expr: extract(%s FROM ...): there is no such field", e.name)
 	}
@@ -59,6 +65,9 @@ func evalExtract(e *Expr, a []Value) (Value, error) {
 		v = t.Minute()
 	case "hour":
 		v = t.Hour()
+		if e.args[0].typ == record.TimeOfDay { // 24:00:00 has hour 24
+			v = int(nanos / 3600e9)
+		}
 	case "day":
 		v = t.Day()
 	case "dow":

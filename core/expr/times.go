@@ -1,6 +1,10 @@
 package expr
 
-import "math"
+import (
+	"math"
+
+	"github.com/velo-engine/velo/record"
+)
 
 const dayNanos = 86400e9
 
@@ -56,6 +60,9 @@ func vectorExtract(m *Machine, e *node, a []*vec) bool {
 	to := r.ownWords[:m.n]
 	r.words = to
 	c, ok := clock[e.name]
+	if c.long == dayNanos && e.Expr.args[0].typ == record.TimeOfDay {
+		c.long *= 2 // 24:00:00 has hour 24
+	}
 	switch long, short := newDivisor(max(c.long, 1)), newDivisor(max(c.short, 1)); {
 	case e.name == "epoch":
 		micros := newDivisor(1e3)

@@ -396,7 +396,7 @@ func loadValues[T any](to []T, v *vec, rows []int32, value func(i int) T) {
 // free forgets texts: what they refer to may be memory outside of Go's heap, which may be given
 // back.
 func (c *userColumn[T]) free() {
-	if c.typ == record.String {
+	if c.typ.Kind() == record.String {
 		clear(c.values)
 	}
 	c.values = nil

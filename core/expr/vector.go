@@ -55,7 +55,7 @@ func (r *register) init(n *node) {
 	switch {
 	case n.op == opColumn && n.typ != record.Bool:
 		return
-	case n.typ == record.String:
+	case n.typ.Kind() == record.String:
 		r.ownViews = make([]record.View, stripeRows)
 	case n.typ != record.Bool:
 		r.ownWords = make([]uint64, stripeRows)
@@ -166,7 +166,7 @@ func (m *Machine) load(n *node, r *register) {
 	if c.Valid != nil {
 		r.valid = c.Valid[m.from/64:]
 	}
-	switch n.typ {
+	switch n.typ.Kind() {
 	case record.String:
 		r.views, r.bytes, r.shared = c.Views[m.from:to], c.Bytes, true
 	case record.Bool:
@@ -189,7 +189,7 @@ func (v *vec) value(t record.Type, i int) Value {
 	switch {
 	case !v.isValid(i):
 		return Value{Null: true}
-	case t == record.String:
+	case t.Kind() == record.String:
 		return Value{Text: unsafeString(v.text(i))}
 	case t == record.Bool:
 		return Value{Bits: v.bits[i>>6] >> (i & 63) & 1}
@@ -220,7 +220,7 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 		fill(valid, stripeRows)
 	}
 	for i := range m.n {
-		if n.typ == record.String {
+		if n.typ.Kind() == record.String {
 			r.ownViews[i] = record.View{}
 		}
 		if valid != nil && valid[i>>6]>>(i&63)&1 == 0 || r.errs != nil && r.errs[i>>6]>>(i&63)&1 != 0 {
@@ -230,7 +230,7 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 		for a, v := range args {
 			m.values = append(m.values, v.value(n.Expr.args[a].typ, i))
 		}
-		if n.typ == record.String && o.made != nil {
+		if n.typ.Kind() == record.String && o.made != nil {
 			at := len(r.ownBytes)
 			to, err := o.made(n.Expr, r.ownBytes, m.values)
 			r.ownBytes = to[:at]
@@ -248,7 +248,7 @@ func (m *Machine) rowByRow(n *node, r *register, args []*vec) {
 			r.fail(i)
 		case v.Null:
 			valid[i>>6] &^= 1 << (i & 63)
-		case n.typ == record.String:
+		case n.typ.Kind() == record.String:
 			r.ownViews[i] = record.View{Off: uint32(len(r.ownBytes)), Len: uint32(len(v.Text))}
 			r.ownBytes = append(r.ownBytes, v.Text...)
 		case n.typ == record.Bool:
@@ -426,7 +426,7 @@ func (m *Machine) chooseBegin(n *node, r *register) {
 		r.valid = r.ownValid[:]
 		clear(r.valid)
 	}
-	if n.typ == record.String {
+	if n.typ.Kind() == record.String {
 		clear(r.ownViews)
 	}
 }
@@ -445,7 +445,7 @@ func (m *Machine) choose(n *node, r *register, v *vec, take *[stripeWords]uint64
 			}
 			r.valid[w] |= valid
 		}
-		switch n.typ {
+		switch n.typ.Kind() {
 		case record.Bool:
 			r.bits[w] |= word & v.bits[w]
 		case record.String:
@@ -459,7 +459,7 @@ func (m *Machine) choose(n *node, r *register, v *vec, take *[stripeWords]uint64
 			}
 		}
 	}
-	if n.typ != record.Bool && n.typ != record.String {
+	if n.typ != record.Bool && n.typ.Kind() != record.String {
 		merge(r.ownWords[:m.n], v.words, take)
 	}
 }

@@ -57,7 +57,7 @@ func NewLayout(schema *record.Schema, columns []int) (*Layout, error) {
 		f := schema.Field(source)
 		l.columns = append(l.columns, keyColumn{source, l.words, f.Type, f.Nullable})
 		l.nullable = l.nullable || f.Nullable
-		if f.Type == record.String {
+		if f.Type.Kind() == record.String {
 			l.strings = append(l.strings, l.words)
 			l.words += stringWords
 		} else {
@@ -99,7 +99,7 @@ func (l *Layout) AppendMasked(to, key []uint64, from *Layout, keep []bool, last 
 	for i, kept := range keep {
 		w, f := l.columns[i].word, from.columns[i].word
 		null := !kept || from.IsNull(key, i)
-		switch text := l.columns[i].typ == record.String; {
+		switch text := l.columns[i].typ.Kind() == record.String; {
 		case text && null:
 			masked[w+2] = stringNull << 56
 		case text:
@@ -187,7 +187,7 @@ func (l *Layout) Encode(b *record.Batch, from, to int, k *Keys) {
 		kc := &l.columns[i]
 		c := b.Column(kc.source)
 		w := kc.word
-		if kc.typ == record.String {
+		if kc.typ.Kind() == record.String {
 			k.Heaps[text] = c.Bytes
 			text++
 			k.Words[w], k.Words[w+1], k.Words[w+2] = k.own[w][:n], k.own[w+1][:n], k.own[w+2][:n]
@@ -240,7 +240,7 @@ func (l *Layout) hash(k *Keys) {
 		return
 	}
 	for i := range l.columns {
-		if w := l.columns[i].word; l.columns[i].typ == record.String {
+		if w := l.columns[i].word; l.columns[i].typ.Kind() == record.String {
 			hashStrings(h, i == 0, k.Words[w], k.Words[w+1], k.Words[w+2], &l.seeds)
 		} else {
 			hashWords(h, i == 0, k.Words[w], &l.seeds)
@@ -258,7 +258,7 @@ func (l *Layout) findKeyless(k *Keys) {
 		l.findKeylessPairs(k)
 		return
 	}
-	if len(l.columns) == 1 && l.columns[0].typ == record.String {
+	if len(l.columns) == 1 && l.columns[0].typ.Kind() == record.String {
 		for i, w2 := range k.Words[2][:len(k.Hashes)] {
 			if w2>>56 == stringNull {
 				k.Hashes[i] = 0
@@ -295,7 +295,7 @@ func (l *Layout) findKeylessPairs(k *Keys) {
 // allNull says whether the first n columns of a row are NULL.
 func (l *Layout) allNull(k *Keys, row, n int) bool {
 	for i := range l.columns[:n] {
-		if kc := &l.columns[i]; kc.typ == record.String {
+		if kc := &l.columns[i]; kc.typ.Kind() == record.String {
 			if k.Words[kc.word+2][row]>>56 != stringNull {
 				return false
 			}
@@ -323,7 +323,7 @@ func (l *Layout) HashKey(key []uint64) uint64 {
 	}
 	h := l.seeds.start
 	for i := range l.columns {
-		if w := l.columns[i].word; l.columns[i].typ == record.String {
+		if w := l.columns[i].word; l.columns[i].typ.Kind() == record.String {
 			h = mixString(h, key[w], key[w+1], key[w+2], &l.seeds)
 		} else {
 			h = mix(h, key[w], l.seeds.mul)
@@ -369,20 +369,42 @@ func (l *Layout) EncodeValues(values ...any) (key []uint64, heap []byte, err err
 			if !kc.nullable {
 				return nil, nil, fmt.Errorf("groupkey: key column %d (%v) is not nullable", i, kc.typ)
 			}
-			if kc.typ == record.String {
+			if kc.typ.Kind() == record.String {
 				key[kc.word+2] = stringNull << 56
 			} else {
 				key[l.nullWord] |= 1 << i
 			}
 			continue
 		}
-		if kc.typ == record.String {
+		if kc.typ.Kind() == record.String {
 			var s []byte
 			switch v := v.(type) {
 			case string:
 				s = []byte(v)
+				if kc.typ.IsLogical() {
+					var err error
+					_, s, err = record.ParseLogical(nil, kc.typ, v)
+					if err != nil {
+						return nil, nil, fmt.Errorf("groupkey: key column %d is %v: %w", i, kc.typ, err)
+					}
+				}
 			case []byte:
 				s = v
+				err := record.CheckLogicalText(kc.typ, s)
+				if err != nil {
+					return nil, nil, fmt.Errorf("groupkey: key column %d is %v: %w", i, kc.typ, err)
+				}
+			case record.Literal:
+				var err error
+				_, s, err = literal(kc.typ, v)
+				if err != nil {
+					return nil, nil, fmt.Errorf("groupkey: key column %d: %w", i, err)
+				}
+			case [16]byte:
+				s = v[:]
+				if kc.typ != record.UUID {
+					return nil, nil, fmt.Errorf("groupkey: key column %d is %v, a %T does not fit", i, kc.typ, v)
+				}
 			default:
 				return nil, nil, fmt.Errorf("groupkey: key column %d is %v, a %T does not fit", i, kc.typ, v)
 			}
@@ -399,6 +421,14 @@ func (l *Layout) EncodeValues(values ...any) (key []uint64, heap []byte, err err
 		key[kc.word] = w
 	}
 	return key, heap, nil
+}
+
+// literal is the value of a Literal, as a value of a column of type t.
+func literal(t record.Type, v record.Literal) (word uint64, text []byte, err error) {
+	if v.Type != t {
+		return 0, nil, fmt.Errorf("%v, a literal of type %v does not fit", t, v.Type)
+	}
+	return record.ParseLogical(nil, t, v.Text)
 }
 
 // fixedWord is the word in a key for a value of a fixed type.
@@ -419,6 +449,16 @@ func fixedWord(t record.Type, v any) (uint64, error) {
 		if t == record.Timestamp {
 			return uint64(v.UnixNano()), nil
 		}
+	case time.Duration:
+		switch {
+		case t == record.Int64 || t == record.Interval:
+			return uint64(v), nil
+		case t == record.TimeOfDay && record.CheckLogical(t, uint64(v)) == nil:
+			return uint64(v), nil
+		}
+	case record.Literal:
+		word, _, err := literal(t, v)
+		return word, err
 	case record.Decimal:
 		if t.IsDecimal() && int(v.Scale) == t.Scale() {
 			return uint64(v.Unscaled), nil
@@ -493,7 +533,7 @@ func longBytes(place uint64, heap []byte) []byte {
 // IsNull says whether key column i of a key is NULL.
 func (l *Layout) IsNull(key []uint64, i int) bool {
 	kc := &l.columns[i]
-	if kc.typ == record.String {
+	if kc.typ.Kind() == record.String {
 		return key[kc.word+2]>>56 == stringNull
 	}
 	return kc.nullable && key[l.nullWord]>>i&1 == 1

@@ -21,6 +21,22 @@ func Fixed(text, unit string) (time.Duration, error) {
 // Of reads '10 s', '1 hour 30 minutes', '1h30m', '01:30:00', '3 04:05' (days and a time), '1 year 2
 // months', '1-2' (years and months), 'P1DT2H', '1 day ago', and '10' if a unit follows.
 func Of(text, unit string) (months int, d time.Duration, err error) {
+	months, l, err := parse(text, unit)
+	return months, time.Duration(l.nanos), err
+}
+
+// IsDaysAndTime says whether an interval is written as days, and a time of less than a day with the
+// same sign. PostgreSQL shows other intervals in another form than one that has the same length:
+// '36 hours' as 36:00:00, and not as 1 day 12:00:00.
+func IsDaysAndTime(text, unit string) bool {
+	_, l, err := parse(text, unit)
+	days := l.nanos - l.clock
+	return err == nil && l.clock > -day && l.clock < day && (days >= 0 || l.clock <= 0) && (days <= 0 || l.clock >= 0)
+}
+
+const day = 24 * 3600e9
+
+func parse(text, unit string) (months int, total length, err error) {
 	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or "+
 		"'01:30:00'", text)
 	whole := text
@@ -34,26 +50,25 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 	case unit != "" && !isYears && !strings.ContainsAny(text, " :"):
 		text += " " + strings.Fields(unit)[0]
 	}
-	if m, d, ok := iso(text); ok {
-		return m, d, nil
+	if m, l, ok := iso(text); ok {
+		return m, l, nil
 	}
 	fields := strings.Fields(spaced(strings.TrimPrefix(strings.TrimSpace(text), "@")))
-	sign := 1.0
+	sign := 1
 	if n := len(fields); n > 1 && strings.EqualFold(fields[n-1], "ago") {
 		sign, fields = -1, fields[:n-1]
 	}
 	if len(fields) == 0 {
-		return 0, 0, bad
+		return 0, length{}, bad
 	}
-	var total, calendar float64
+	var calendar float64
 	for i := 0; i < len(fields); i++ {
 		f := strings.ToLower(fields[i])
 		if strings.Contains(f, ":") {
-			n, ok := clockTime(f)
+			ok := total.addClock(f)
 			if !ok {
-				return 0, 0, bad
+				return 0, length{}, bad
 			}
-			total += n
 			continue
 		}
 		if n, ok := yearMonth(f); ok {
@@ -62,10 +77,10 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 		}
 		n, err := strconv.ParseFloat(f, 64)
 		if err != nil {
-			return 0, 0, bad
+			return 0, length{}, bad
 		}
 		if i+1 < len(fields) && strings.Contains(fields[i+1], ":") { // days before a time
-			total += n * 24 * 3600e9
+			total.add(f, n, day)
 			continue
 		}
 		u := "second"
@@ -74,21 +89,56 @@ func Of(text, unit string) (months int, d time.Duration, err error) {
 			u = strings.ToLower(fields[i])
 		}
 		if size, ok := units[u]; ok {
-			total += n * size
+			total.add(f, n, size)
 		} else if size, ok := monthUnits[u]; ok {
 			calendar += n * size
 		} else {
-			return 0, 0, bad
+			return 0, length{}, bad
 		}
 	}
-	total, calendar = total*sign, calendar*sign
+	calendar *= float64(sign)
 	switch {
-	case math.Abs(total) > 1<<62 || total != total || math.Abs(calendar) > maxMonths:
-		return 0, 0, fmt.Errorf("INTERVAL '%s' is too long", whole)
+	case !(math.Abs(total.about) < 1<<62) || math.Abs(calendar) > maxMonths:
+		return 0, length{}, fmt.Errorf("INTERVAL '%s' is too long", whole)
 	case calendar != math.Trunc(calendar):
-		return 0, 0, fmt.Errorf("INTERVAL '%s': expected whole months", whole)
+		return 0, length{}, fmt.Errorf("INTERVAL '%s': expected whole months", whole)
 	}
-	return int(calendar), time.Duration(math.Round(total)), nil
+	total.nanos, total.clock = int64(sign)*total.nanos, int64(sign)*total.clock
+	return int(calendar), total, nil
+}
+
+// length is a sum of lengths of time. It is exact if its numbers have no exponents.
+type length struct {
+	nanos int64
+	clock int64   // the part of nanos that is no whole days
+	about float64 // the same as a float, which does not overflow
+}
+
+// add adds n units of size nanoseconds. text is how n is written.
+func (l *length) add(text string, n, size float64) {
+	l.about += n * size
+	if !(math.Abs(l.about) < 1<<62) || !(math.Abs(n*size) < 1<<62) {
+		l.about = math.Inf(1)
+		return
+	}
+	whole, part, _ := strings.Cut(text, ".")
+	w, err := strconv.ParseInt(whole, 10, 64)
+	fraction, err2 := strconv.ParseFloat("0."+part, 64)
+	if err != nil && strings.Trim(whole, "+-") != "" || err2 != nil || strings.ContainsAny(part, "eExXpP_") {
+		l.nanos += int64(math.Round(n * size))
+		l.clock += int64(math.Round(n * size))
+		return
+	}
+	rest := int64(math.Round(fraction * size))
+	if strings.HasPrefix(text, "-") {
+		rest = -rest
+	}
+	sum := w*int64(size) + rest
+	l.nanos += sum
+	if size >= day {
+		sum %= day
+	}
+	l.clock += sum
 }
 
 // yearMonth is the months of 1-2, one year and two months.
@@ -113,10 +163,10 @@ var isoUnits = [2]map[byte]string{
 }
 
 // iso reads P1DT2H30M.
-func iso(text string) (months int, d time.Duration, ok bool) {
+func iso(text string) (months int, l length, ok bool) {
 	rest, ok := strings.CutPrefix(strings.ToUpper(strings.TrimSpace(text)), "P")
 	if !ok || rest == "" {
-		return 0, 0, false
+		return 0, length{}, false
 	}
 	part := 0
 	var b strings.Builder
@@ -127,39 +177,40 @@ func iso(text string) (months int, d time.Duration, ok bool) {
 		}
 		n := strings.IndexFunc(rest, func(r rune) bool { return r >= 'A' && r <= 'Z' })
 		if n <= 0 || isoUnits[part][rest[n]] == "" {
-			return 0, 0, false
+			return 0, length{}, false
 		}
 		b.WriteString(rest[:n] + " " + isoUnits[part][rest[n]] + " ")
 		rest = rest[n+1:]
 	}
 	if b.Len() == 0 {
-		return 0, 0, false
+		return 0, length{}, false
 	}
-	months, d, err := Of(b.String(), "")
-	return months, d, err == nil
+	months, l, err := parse(b.String(), "")
+	return months, l, err == nil
 }
 
 // maxMonths bounds the months of an interval: as many as timestamps span.
 const maxMonths = 12 * 600
 
-// clockTime is the nanoseconds of hours:minutes:seconds.
-func clockTime(f string) (total float64, ok bool) {
+// addClock adds hours:minutes:seconds.
+func (l *length) addClock(f string) bool {
 	parts := strings.Split(f, ":")
 	if len(parts) > 3 {
-		return 0, false
+		return false
 	}
-	sign := 1.0
+	sign := ""
 	if strings.HasPrefix(f, "-") {
-		sign = -1
+		sign = "-"
 	}
 	for j, p := range parts {
-		n, err := strconv.ParseFloat(strings.TrimPrefix(p, "-"), 64)
+		p = sign + strings.TrimPrefix(p, "-")
+		n, err := strconv.ParseFloat(p, 64)
 		if err != nil {
-			return 0, false
+			return false
 		}
-		total += sign * n * []float64{3600e9, 60e9, 1e9}[j]
+		l.add(p, n, []float64{3600e9, 60e9, 1e9}[j])
 	}
-	return total, true
+	return true
 }
 
 // spaced puts a space between numbers and units that are written together: 1h30m.

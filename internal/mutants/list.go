@@ -30,7 +30,7 @@ var protocols = []mutant{
 		name:   "core: an added plan does not wait for its first mark",
 		breaks: "a plan has records from before its first epoch, of some readers",
 		named:  true, file: "core/fan.go", in: "func (rs routers) take(",
-		old: "&& !r.waiting {", new: "{",
+		old: "!r.abandoned.Load() && !r.waiting:", new: "!r.abandoned.Load():",
 		pkg: "engine", run: "TestAddPlanExactly",
 	},
 	{
@@ -99,7 +99,7 @@ var protocols = []mutant{
 	{
 		name:   "readers: a feed ends without the fence",
 		breaks: "the end overtakes a Send whose announcement is still in a store buffer",
-		named:  true, file: "readers/feed.go", in: "func (f *Feed[T]) Poll(",
+		named:  true, file: "readers/feed.go", in: "func (f *Feed[T]) poll(",
 		old: "f.order.All()", new: "",
 		pkg: "readers", run: "TestFeedEndFences", tags: "invariants",
 	},
@@ -443,7 +443,7 @@ var others = []mutant{
 	},
 	{
 		name: "record: a decimal of one digit more", breaks: "a value that the type cannot hold is taken",
-		file: "record/decimal.go", in: "func (d Decimal) rescale(",
+		file: "record/decimal.go", in: "func (d Decimal) Rescale(",
 		old: "if v > limit || v < -limit {", new: "if v > limit+1 || v < -limit {",
 		pkg: "record", run: "TestRescaleAtTheLimit",
 	},
@@ -530,13 +530,13 @@ var others = []mutant{
 	},
 	{
 		name: "query: minutes for hours", breaks: "INTERVAL '01:30:00' is 1.5 minutes",
-		file: "internal/interval/interval.go", in: "func clockTime(",
+		file: "internal/interval/interval.go", in: "func (l *length) addClock(",
 		old: "[]float64{3600e9, 60e9, 1e9}[j]", new: "[]float64{60e9, 60e9, 1e9}[j]",
 		pkg: "internal/interval", run: "TestIntervals",
 	},
 	{
 		name: "query: months of half a year", breaks: "INTERVAL '1.5 months' is one month",
-		file: "internal/interval/interval.go", in: "func Of(",
+		file: "internal/interval/interval.go", in: "func parse(",
 		old: "case calendar != math.Trunc(calendar):", new: "case calendar < math.Trunc(calendar):",
 		pkg: "internal/interval", run: "TestIntervals",
 	},

@@ -34,7 +34,7 @@ func Append(to []byte, b *record.Batch) []byte {
 				to = binary.LittleEndian.AppendUint64(to, w)
 			}
 		}
-		if b.Schema().Field(i).Type != record.String {
+		if b.Schema().Field(i).Type.Kind() != record.String {
 			for _, w := range c.Words()[:rows] {
 				to = binary.LittleEndian.AppendUint64(to, w)
 			}
@@ -90,7 +90,7 @@ func Read(schema *record.Schema, from []byte) (b *record.Batch, rest []byte, err
 			c.Valid = make([]uint64, (rows+63)/64)
 			getWords(c.Valid, take(8*len(c.Valid)))
 		}
-		if schema.Field(i).Type != record.String {
+		if schema.Field(i).Type.Kind() != record.String {
 			getWords(c.Words()[:rows], take(8*rows))
 			continue
 		}

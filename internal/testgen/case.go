@@ -97,7 +97,7 @@ func New(seed uint64, readers int) *Case {
 			funcs = []string{"count", "min", "max"}
 		case f.Type == record.Bool:
 			funcs = []string{"count", "bool_and", "bool_or"}
-		case f.Type == record.String:
+		case f.Type.Kind() == record.String:
 			funcs = []string{"count", "min", "max"}
 		}
 		if domain <= 256 { // up to that many values are counted exactly
@@ -175,7 +175,7 @@ func value(rng *rand.Rand, f record.Field, domain int) any {
 			return math.Copysign(0, -1)
 		}
 		return float64(n) / 4 // sums of these are exact in any order
-	case f.Type == record.String:
+	case f.Type.Kind() == record.String:
 		s := strconv.FormatInt(n, 36)
 		switch n & 7 {
 		case 0:

@@ -509,6 +509,9 @@ func (p *parser) operand(t *lexer.Token) Expr {
 	case quoted:
 		return p.named()
 	case word:
+		if e := p.typedCast(t.Value); e != nil {
+			return e
+		}
 		switch t.Value {
 		case "NULL":
 			p.next()
@@ -660,6 +663,24 @@ func (p *parser) typed(kind string) Expr {
 		}
 	}
 	return e
+}
+
+// typedCast parses TIME '...', which is CAST('...' AS time), and other types that have no literals
+// of their own. It returns nil if the word is an ordinary name.
+func (p *parser) typedCast(name string) Expr {
+	kind := lower(name)
+	if kind != "time" && kind != "uuid" && kind != "bytea" && kind != "blob" {
+		return nil
+	}
+	s := p.second()
+	if s.Type != str && s.Type != estr {
+		return nil
+	}
+	pos := p.pos()
+	p.next()
+	text := &Literal{Pos: p.pos(), Kind: String}
+	text.Text = p.stringValue()
+	return &Cast{Pos: pos, X: text, Type: TypeName{Pos: pos, Name: kind}}
 }
 
 // units are the words that may follow INTERVAL '...', with what the tree has for them.

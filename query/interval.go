@@ -1,0 +1,45 @@
+package query
+
+import (
+	"fmt"
+
+	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/internal/interval"
+	"github.com/velo-engine/velo/query/internal/syntax"
+	"github.com/velo-engine/velo/record"
+)
+
+// valueOf is the value of an expression. An interval is bound as its nanoseconds, so that it has
+// the arithmetic of whole numbers; settled gives it its type again.
+func valueOf(e *expr.Expr) value {
+	if e.Type() != record.Interval {
+		return value{e: e}
+	}
+	nanos, err := expr.Retype(e, record.Int64)
+	if err != nil {
+		panic(fmt.Sprintf("query: %v", err)) // both are words
+	}
+	return value{e: nanos, interval: true, elapsed: true}
+}
+
+// interval is an interval of a constant text.
+func (c *compiler) interval(pos syntax.Pos, text, unit string) (v value, ok bool) {
+	months, d, err := interval.Of(text, unit)
+	if err != nil {
+		c.fault(pos, "%v", err)
+		return v, false
+	}
+	v = value{e: expr.Int(record.Int64, int64(d)), interval: true, months: months}
+	v.elapsed = interval.IsDaysAndTime(text, unit)
+	return v, true
+}
+
+// isShown says whether the text of an interval is PostgreSQL's. If it is not, that is a fault.
+func (c *compiler) isShown(v value, e syntax.Expr) bool {
+	if v.interval && !v.elapsed {
+		k, _ := v.e.Const()
+		c.fault(e.Start(), "%s is kept by its length, as %s: write it so, or compute with it", e,
+			record.AppendInterval(nil, int64(k.Bits)))
+	}
+	return !v.interval || v.elapsed
+}
