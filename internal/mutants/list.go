@@ -30,8 +30,22 @@ var protocols = []mutant{
 		name:   "core: an added plan does not wait for its first mark",
 		breaks: "a plan has records from before its first epoch, of some readers",
 		named:  true, file: "core/fan.go", in: "func (rs routers) take(",
-		old: "!r.abandoned.Load() && !r.waiting:", new: "!r.abandoned.Load():",
+		old: "&& !r.waiting:", new: ":",
 		pkg: "engine", run: "TestAddPlanExactly",
+	},
+	{
+		name:   "core: an added plan does not know where its reader stands",
+		breaks: "if the first plan is removed, records are read again after a restart",
+		file:   "core/positions.go", in: "func (r *Router) follow(",
+		old: "\tr.kept.take(other.kept.splits)\n", new: "",
+		pkg: "engine", run: "TestStateWithoutFirstPlan",
+	},
+	{
+		name:   "core: a new owner that discards says nothing",
+		breaks: "the old owner of a shard waits for ever, and with it all plans",
+		file:   "core/handover.go", in: "func (p *Partition) leaveHandover(",
+		old: "\t\tp.cuts.handed.Store(h.epoch) // the old owner waits for it\n", new: "",
+		pkg: "core", run: "TestSimulation$",
 	},
 	{
 		name:   "core: versions of tables change between two epochs",
