@@ -267,7 +267,9 @@ func TestCompare(t *testing.T) {
 			if err := json.Unmarshal([]byte(line), &row); err != nil || row[c.key] == nil {
 				t.Errorf("%v: %v in %s", c.args, err, line)
 			}
-			if rate, ok := row["records_per_second"].(float64); !ok || rate <= 0 {
+			// On a busy host there may be no slice in which all threads had their CPUs; then it says so.
+			none := strings.Contains(fmt.Sprint(row["impossible"]), "nothing was measured")
+			if rate, ok := row["records_per_second"].(float64); !ok || rate <= 0 && !none {
 				t.Errorf("%v: no rate in %s", c.args, line)
 			}
 			checkStamp(t, line)
