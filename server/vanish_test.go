@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -114,6 +113,6 @@ func BenchmarkVanish(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	use := s.Use()
 	if use.Queries != 0 {
-		b.Log(fmt.Sprintf("still asked: %+v", use))
+		b.Logf("still asked: %+v", use)
 	}
 }

@@ -84,6 +84,7 @@ func TestChaos(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	c.known("chaos-in", "chaos-out")
 	begin := time.Now().Truncate(time.Second)
 	check := &exactChecker{t: t, begin: begin}
 	c.consumer(check)
@@ -280,6 +281,43 @@ func (c *chaos) settle() {
 		}
 	}
 	c.t.Fatalf("the brokers are not in sync after %v: %s", settled, last)
+}
+
+// known waits until every broker knows topics that were just made. A job that starts asks any.
+func (c *chaos) known(topics ...string) {
+	c.t.Helper()
+	for _, b := range c.brokers {
+		client, err := kgo.NewClient(kgo.SeedBrokers(b.Address))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for began := time.Now(); !knows(c.t.Context(), client, topics); time.Sleep(50 * time.Millisecond) {
+			if time.Since(began) > settled {
+				c.t.Fatalf("broker %d does not know %v", b.ID, topics)
+			}
+		}
+		client.Close()
+	}
+}
+
+// knows asks the broker that a client was given, and no other.
+func knows(ctx context.Context, client *kgo.Client, topics []string) bool {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, name := range topics {
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = kmsg.StringPtr(name)
+		req.Topics = append(req.Topics, topic)
+	}
+	answer, err := client.SeedBrokers()[0].Request(ctx, req)
+	if err != nil {
+		return false
+	}
+	for _, topic := range answer.(*kmsg.MetadataResponse).Topics {
+		if topic.ErrorCode != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // elect makes other brokers leaders of everything: the order of the replicas is turned, and the

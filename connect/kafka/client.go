@@ -74,8 +74,10 @@ func (c *ClientConfig) options() ([]kgo.Opt, error) {
 }
 
 // startTries bounds how often a start connects again to a broker that closes each connection at
-// once. The pauses between the tries are a second and a half together: TLS or SASL on one side only
-// looks the same, and that has to be said soon.
+// once, or asks again for a topic that is not known. The pauses between the tries are a second and
+// a half together: TLS or SASL on one side only looks like the first, and a wrong name like the
+// second, and that has to be said soon. A broker that has just started does not know its topics
+// yet.
 const startTries = 6
 
 // patiently tries something again until ctx is done if it has failed because a connection broke, or
@@ -85,8 +87,8 @@ func patiently(ctx context.Context, try func() error) error {
 	delay := backoffMin
 	for n := 1; ; n++ {
 		err := try()
-		closed := errors.As(err, new(*kgo.ErrFirstReadEOF))
-		if err == nil || closed && n >= startTries || !closed && !passes(err) {
+		doubtful := errors.As(err, new(*kgo.ErrFirstReadEOF)) || errors.Is(err, errNoTopic)
+		if err == nil || doubtful && n >= startTries || !doubtful && !passes(err) {
 			return err
 		}
 		select {

@@ -252,7 +252,7 @@ func (s *Source) connect(ctx context.Context) (*consumer, error) {
 	err = patiently(ctx, func() (err error) {
 		topic, err = c.describe(ctx)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
-			err = errNoTopic // it could pass, and is a wrong name most of the time
+			err = errNoTopic // this may pass, and is a wrong name most of the time
 		}
 		return err
 	})

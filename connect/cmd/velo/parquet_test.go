@@ -305,12 +305,8 @@ INSERT INTO o SELECT * FROM t`), 0o600)
 	} {
 		var want string
 		for _, connector := range []string{"file", "parquet"} {
-			path, name := strings.Join(paths, ","), fmt.Sprintf("a-%d-%s.csv", i, connector)
-			if connector == "file" {
-				path = "t.csv"
-			} else if len(paths) == 1 {
-				path = paths[0]
-			} else {
+			path, name := "t.csv", fmt.Sprintf("a-%d-%s.csv", i, connector)
+			if connector == "parquet" {
 				path = "t-*.parquet"
 			}
 			job := fmt.Sprintf(`CREATE SOURCE f (n bigint, at timestamp NOT NULL, s text%s)
