@@ -58,13 +58,8 @@ func TestParkedEngineSleeps(t *testing.T) {
 	}
 }
 
-// An announcingFeed is a feed without counters, which announces all that it has.
-type announcingFeed struct{ *readers.Feed[fedRow] }
-
-func (announcingFeed) AnnouncesAll() {}
-
-// Goal: an engine that nobody feeds, and whose reader announces all that it has, looks at it rarely,
-// and sees what comes then. Method: the number of parks in two seconds; a slow machine has fewer.
+// Goal: an engine that nobody feeds looks rarely at a feed without counters, which announces all
+// that it has, sees what comes then, and looks more often when there is a counter. Method: the number of parks in two seconds; a slow machine has fewer.
 func TestAnnouncerSleepsLonger(t *testing.T) {
 	schema, err := record.SchemaOf[fedRow]("rows")
 	if err != nil {
@@ -78,7 +73,7 @@ func TestAnnouncerSleepsLonger(t *testing.T) {
 		Plan: &plan.Plan{
 			Source: schema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{{Name: "n", Func: plan.Count}},
 		},
-		Readers: []record.Reader{announcingFeed{feed}}, Partitions: 1, Cores: 1,
+		Readers: []record.Reader{feed}, Partitions: 1, Cores: 1,
 	})
 	lane, err := feed.Lane()
 	if err != nil {
@@ -101,6 +96,15 @@ func TestAnnouncerSleepsLonger(t *testing.T) {
 		})
 		time.Sleep(5 * time.Millisecond)
 	}
+	time.Sleep(time.Second)
+	c, err := feed.Counter(fedRow{1000}, func(v *fedRow) *int64 { return &v.Key })
+	if err != nil {
+		t.Fatal(err)
+	}
+	before = parks()
+	eventually(t, "looks at a counter", func() bool { return parks()-before > 12 })
+	c.Add(7)
+	eventually(t, "what a counter has", func() bool { return e.Stats().Partitions[0].Rows == 51 })
 }
 
 // A failsOnce fails once in a way that is worth another try, and then has nothing.

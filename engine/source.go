@@ -283,10 +283,10 @@ type pollSource struct {
 	// next poll; fencedAt is when the last fence was.
 	fenced   bool
 	fencedAt core.Nanos
-	// announcedAll is true if the reader announces all that it has, and quiet is the wait after the
-	// last poll that had nothing after a fence; 0 if a poll had something since.
-	announcedAll bool
-	quiet        time.Duration
+	// announcer is the reader if it may announce all that it has; otherwise nil. quiet is the wait
+	// after the last poll that had nothing after a fence; 0 if a poll had something since.
+	announcer record.Announcer
+	quiet     time.Duration
 }
 
 func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
@@ -297,7 +297,7 @@ func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 		ps.idleMax, ps.notified = notifiedIdleMax, true
 		n.Notify(s.bell.Wake)
 	}
-	_, ps.announcedAll = p.(record.Announcer)
+	ps.announcer, _ = p.(record.Announcer)
 	return ps
 }
 
@@ -324,6 +324,22 @@ func (s *pollSource) Drained(epoch uint64) bool {
 		s.ended = true
 	}
 	return done // a reader that has failed is done when Drained is asked again
+}
+
+// announcesAll says whether the reader announces all that it has.
+func (s *pollSource) announcesAll() (all bool) {
+	if s.announcer == nil {
+		return false
+	}
+	err := contain("AnnouncesAll", func() error {
+		all = s.announcer.AnnouncesAll()
+		return nil
+	}, s.exit)
+	if err != nil {
+		s.fail(err)
+		s.ended = true
+	}
+	return all
 }
 
 // widen has the reader bring these columns from the next poll on.
@@ -379,7 +395,7 @@ func (s *pollSource) Next(now core.Nanos) (*record.Batch, bool) {
 		s.wake = now + core.Nanos(o.retry)
 	case some:
 		s.wake, s.idle, s.quiet = now, 0, 0
-	case fenced && s.announcedAll:
+	case fenced && s.announcesAll():
 		s.quiet = min(max(2*s.quiet, fencedIdle), announcedIdleMax)
 		s.wake = now + core.Nanos(s.quiet)
 	case fenced:

@@ -136,6 +136,7 @@ func (f *Feed[T]) Counter(v T, field func(*T) *int64) (*Counter, error) {
 	}
 	all = append(all, c) // Poll does not look after the end of the slice that it has
 	x.all.Store(&all)
+	f.wake() // the engine looks more often from now on
 	return &c.Counter, nil
 }
 

@@ -234,6 +234,10 @@ func (f *Feed[T]) stop(state uint32) {
 // Notify takes the function that wakes the engine.
 func (f *Feed[T]) Notify(wake func()) { f.notify.Store(&wake) }
 
+// AnnouncesAll says that the engine is woken for each record: if the system can fence the senders
+// from outside, and while there are no counters, which wake nobody. See record.Announcer.
+func (f *Feed[T]) AnnouncesAll() bool { return f.order.FencesOthers() && f.counters.all.Load() == nil }
+
 // Columns has Poll leave out the columns that nobody reads: see record.Projector. What is wrong in
 // such a column sets no record aside.
 func (f *Feed[T]) Columns(read []bool) {

@@ -61,12 +61,13 @@ type Notifier interface {
 	Notify(wake func())
 }
 
-// An Announcer is a Notifier that calls the function for all that it has, and for its end. The
-// engine looks again within half a second then, so that many engines that nobody feeds take little.
+// An Announcer is a Notifier that may call the function for all that it has, and for its end. Then
+// the engine looks again within half a second only, so that engines that nobody feeds take little.
 type Announcer interface {
 	Notifier
-	// AnnouncesAll does nothing. That it is there says so.
-	AnnouncesAll()
+	// AnnouncesAll says whether the reader does that now. The engine asks after Polls that had
+	// nothing, on the same thread. A reader calls the function when that becomes false.
+	AnnouncesAll() bool
 }
 
 // A Position says how far a split of a source has been read.

@@ -14,6 +14,9 @@ type Asymmetric struct{ light bool }
 // must be told.
 func Prepare() Asymmetric { return Asymmetric{plain && prepare()} }
 
+// FencesOthers says whether All fences other threads.
+func (a Asymmetric) FencesOthers() bool { return a.light }
+
 // Announce stores v in w before anything that the calling goroutine loads next, as far as any
 // goroutine can tell that loads w after All. If the system cannot fence other threads, Announce is
 // a full fence.

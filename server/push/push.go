@@ -376,7 +376,7 @@ func (r *Reader) Lag() []record.Lag {
 }
 
 // AnnouncesAll says that the engine is woken for each push, and for the end.
-func (r *Reader) AnnouncesAll() {}
+func (r *Reader) AnnouncesAll() bool { return true }
 
 func (r *Reader) ring() {
 	r.source.mu.Lock()
