@@ -166,8 +166,8 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 			if p > record.MaxPrecision {
 				hint = ": for more, write double precision, which has 15 of them, or text, which keeps all"
 			}
-			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point%s", t.Name, p,
-				s, record.MaxPrecision, hint)
+			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point%s", t.Name,
+				p, s, record.MaxPrecision, hint)
 		}
 		return record.DecimalOf(int(p), int(s)), nil
 	}
