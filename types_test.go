@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -227,6 +229,102 @@ func queried(t *testing.T, b *record.Batch, passes int, sql string) (rows []stri
 		for _, cells := range testgen.Cells(b) {
 			rows = append(rows, strings.Join(cells, " "))
 		}
+	}
+	return rows
+}
+
+// Goal: groups by every type go on from a saved state. Method: a followed file, a life of the engine
+// for each half of it, and the groups of both.
+func TestTypesState(t *testing.T) {
+	b := testgen.AllTypes()
+	for i := range b.Schema().Len() {
+		f := b.Schema().Field(i)
+		t.Run(f.Type.String(), func(t *testing.T) {
+			t.Parallel()
+			path, dir := filepath.Join(t.TempDir(), "log"), t.TempDir()
+			sql := "SELECT " + f.Name + ", count(*) AS n, count(DISTINCT " + f.Name + ") AS d FROM types GROUP BY " + f.Name
+			if f.Type != record.Bool {
+				sql = "SELECT " + f.Name + ", count(*) AS n, min(" + f.Name + ") AS least, max_by(" + f.Name +
+					", c1) AS last FROM types GROUP BY " + f.Name
+			}
+			var got []string
+			for life := range 2 {
+				file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var text bytes.Buffer
+				w := writers.NewCSV(&text)
+				if err := errors.Join(w.Write(t.Context(), b), w.Close()); err != nil {
+					t.Fatal(err)
+				}
+				_, rows, _ := strings.Cut(text.String(), "\n") // without the header
+				if _, err := io.WriteString(file, rows); err != nil {
+					t.Fatal(err)
+				}
+				if err := file.Close(); err != nil {
+					t.Fatal(err)
+				}
+				got = followed(t, b.Schema(), path, dir, sql, (life+1)*testgen.TypeRows)
+			}
+			for _, line := range got {
+				groups := strings.Count(line, "bigint 2") + strings.Count(line, "bigint 4") + strings.Count(line, "bigint 6")
+				if groups == 0 || f.Type != record.Bool && !strings.HasPrefix(line, "NULL") &&
+					strings.Count(line, line[:strings.Index(line, " bigint 2")]) != 3 {
+					t.Errorf("a group is %q", line)
+				}
+			}
+			if want := len(queried(t, b, 1, sql)); len(got) != want {
+				t.Errorf("%d groups, expected %d", len(got), want)
+			}
+		})
+	}
+}
+
+// followed is a life of an engine with a state: until it has that many records, and a checkpoint.
+func followed(t *testing.T, s *record.Schema, path, dir, sql string, records int) (rows []string) {
+	t.Helper()
+	p, err := query.Compile(sql, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := readers.FollowDelimitedFiles(func() ([]string, error) { return []string{path}, nil }, 0,
+		readers.DelimitedConfig{Schema: s, Quote: '"'})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := set.Look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Start(t.Context(), engine.Config{
+		Plan: p, Readers: found.New, Cores: 1, NoPin: true, State: &engine.State{Path: dir, NoSync: true},
+		EpochInterval: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		n := 0
+		rows = nil
+		snapshot := e.Snapshot()
+		for b := range snapshot.Batches(100) {
+			for row, cells := range testgen.Cells(b) {
+				rows = append(rows, strings.Join(cells, " "))
+				n += int(b.Column(1).Int64s[row])
+			}
+		}
+		snapshot.Close()
+		if n >= records {
+			break
+		}
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d records after a minute, expected %d", n, records)
+		}
+	}
+	if err := e.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	return rows
 }

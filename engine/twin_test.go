@@ -54,12 +54,23 @@ func textOf(t *testing.T, p *plan.Plan, name string) func(result.Row) string {
 		return text[string](t, p, name)
 	case typ == record.Timestamp:
 		return text[time.Time](t, p, name)
+	case typ == record.TimeOfDay || typ == record.Interval:
+		return textBy(t, p, name, func(v time.Duration) any { return int64(v) })
+	case typ == record.UUID:
+		return textBy(t, p, name, func(v [16]byte) any { return string(v[:]) })
+	case typ == record.Bytes:
+		return text[string](t, p, name)
 	default:
 		return text[record.Decimal](t, p, name)
 	}
 }
 
 func text[T result.Value](t *testing.T, p *plan.Plan, name string) func(result.Row) string {
+	return textBy(t, p, name, func(v T) any { return v })
+}
+
+// textBy is text for values that testgen has as another type.
+func textBy[T result.Value](t *testing.T, p *plan.Plan, name string, as func(T) any) func(result.Row) string {
 	c, err := result.ColumnOf[T](p, name)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +79,7 @@ func text[T result.Value](t *testing.T, p *plan.Plan, name string) func(result.R
 		if c.Null(r) {
 			return testgen.Null
 		}
-		return testgen.Text(c.Of(r))
+		return testgen.Text(as(c.Of(r)))
 	}
 }
 

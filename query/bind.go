@@ -548,23 +548,9 @@ func (c *compiler) arithmetic(x *syntax.Binary, a, b value) (v value, ok bool) {
 		v, ok = c.make(x.Pos, expr.SubTimes, a.e, b.e)
 		v.interval, v.elapsed = true, true
 		return v, ok
-	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
-		v, ok = c.make(x.Pos, arithmetics[x.Op], a.e, b.e)
-		v.interval, v.elapsed = true, true
-		return v, ok
-	case (x.Op == "*" || x.Op == "/") && a.interval && b.e.Type() == record.Int64 && !b.interval, x.Op == "*" &&
-		b.interval && a.e.Type() == record.Int64:
-		op := arithmetics[x.Op]
-		if x.Op == "/" {
-			op = expr.DivNanos
-		}
-		v, ok = c.make(x.Pos, op, a.e, b.e)
-		v.interval, v.elapsed = true, true
-		return v, ok
-	case (x.Op == "*" || x.Op == "/") && a.interval && isNumber(b.e.Type()) && !b.interval,
-		x.Op == "*" && b.interval && isNumber(a.e.Type()):
-		return c.scaled(x, a, b)
-	case a.interval || b.interval || timeA || timeB:
+	case a.interval || b.interval:
+		return c.intervals(x, a, b)
+	case timeA || timeB:
 		return c.notDefined(x, a, b)
 	}
 	return c.numeric(x, a, b)

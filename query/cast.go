@@ -162,8 +162,12 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 			p = t.Args[0]
 		}
 		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
-			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point", t.Name, p,
-				s, record.MaxPrecision)
+			hint := ""
+			if p > record.MaxPrecision {
+				hint = ": for more, write double precision, which has 15 of them, or text, which keeps all"
+			}
+			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point%s", t.Name,
+				p, s, record.MaxPrecision, hint)
 		}
 		return record.DecimalOf(int(p), int(s)), nil
 	}

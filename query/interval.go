@@ -43,3 +43,23 @@ func (c *compiler) isShown(v value, e syntax.Expr) bool {
 	}
 	return !v.interval || v.elapsed
 }
+
+// intervals is + and - of two intervals, and * and / of an interval and a number.
+func (c *compiler) intervals(x *syntax.Binary, a, b value) (v value, ok bool) {
+	isInt := func(v value) bool { return v.e.Type() == record.Int64 && !v.interval }
+	isFactor := func(v value) bool { return isNumber(v.e.Type()) && !v.interval }
+	op := arithmetics[x.Op]
+	switch {
+	case (x.Op == "+" || x.Op == "-") && a.interval && b.interval:
+	case x.Op == "/" && a.interval && isInt(b):
+		op = expr.DivNanos
+	case x.Op == "*" && (a.interval && isInt(b) || isInt(a) && b.interval):
+	case (x.Op == "*" || x.Op == "/") && a.interval && isFactor(b), x.Op == "*" && isFactor(a) && b.interval:
+		return c.scaled(x, a, b)
+	default:
+		return c.notDefined(x, a, b)
+	}
+	v, ok = c.make(x.Pos, op, a.e, b.e)
+	v.interval, v.elapsed = true, true
+	return v, ok
+}

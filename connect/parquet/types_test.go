@@ -72,8 +72,8 @@ func TestAllTypes(t *testing.T) {
 	}
 }
 
-// Goal: columns that are declared as text, as bytea and as uuid take what has such bytes, and others
-// are refused.
+// Goal: columns that are declared as text, as bytea and as uuid take what has such bytes, and
+// others are refused.
 func TestTakesLogical(t *testing.T) {
 	for _, c := range []struct {
 		have, want record.Type

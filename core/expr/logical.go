@@ -101,8 +101,8 @@ func vectorAddClock(m *Machine, _ *node, a []*vec) bool {
 	return true
 }
 
-// evalDivNanos is an interval divided by a whole number, in whole microseconds as in PostgreSQL. A
-// half is rounded to the even one.
+// evalDivNanos is an interval divided by a whole number, in whole microseconds as in PostgreSQL.
+// The half is rounded to the even one.
 func evalDivNanos(_ *Expr, a []Value) (Value, error) {
 	v, n := int64(a[0].Bits), int64(a[1].Bits)
 	if n == 0 {

@@ -74,6 +74,9 @@ func New(seed uint64, readers int) *Case {
 		fields = append(fields, record.Field{
 			Name: fmt.Sprintf("c%d", i), Type: types[rng.IntN(len(types))], Nullable: rng.IntN(3) == 0,
 		})
+		if seed%3 == 0 { // so that the cases of other seeds stay what they were
+			fields[i].Type = logical(fields[i].Type, i)
+		}
 	}
 	var err error
 	c.Schema, err = record.NewSchema(fmt.Sprintf("case%d", seed), fields...)
@@ -93,8 +96,10 @@ func New(seed uint64, readers int) *Case {
 		switch {
 		case isNumber(f.Type):
 			funcs = []string{"count", "sum", "min", "max", "avg", "var_pop", "var_samp", "stddev_pop", "stddev_samp"}
-		case f.Type == record.Timestamp:
+		case f.Type == record.Timestamp || f.Type == record.TimeOfDay:
 			funcs = []string{"count", "min", "max"}
+		case f.Type == record.Interval:
+			funcs = []string{"count", "min", "max", "sum"}
 		case f.Type == record.Bool:
 			funcs = []string{"count", "bool_and", "bool_or"}
 		case f.Type.Kind() == record.String:
@@ -115,6 +120,18 @@ func New(seed uint64, readers int) *Case {
 	}
 	c.fill(rng, readers, domain)
 	return c
+}
+
+// logical is a logical type of the same kind, or the type itself if it has none. Column i decides
+// which.
+func logical(t record.Type, i int) record.Type {
+	switch t {
+	case record.Int64:
+		return []record.Type{record.TimeOfDay, record.Interval}[i&1]
+	case record.String:
+		return []record.Type{record.UUID, record.Bytes}[i&1]
+	}
+	return t
 }
 
 func isNumber(t record.Type) bool {
@@ -175,6 +192,10 @@ func value(rng *rand.Rand, f record.Field, domain int) any {
 			return math.Copysign(0, -1)
 		}
 		return float64(n) / 4 // sums of these are exact in any order
+	case f.Type == record.TimeOfDay:
+		return int64(domain)/2*1e6 + n*1e6 // from midnight on
+	case f.Type == record.UUID:
+		return fmt.Sprintf("%016x", uint64(n))
 	case f.Type.Kind() == record.String:
 		s := strconv.FormatInt(n, 36)
 		switch n & 7 {

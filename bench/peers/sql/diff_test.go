@@ -373,6 +373,8 @@ func veloCell(b *record.Batch, c, i int) cell {
 		return cell{text: "NULL", digits: digitsOf(typ)}
 	}
 	switch {
+	case typ.IsLogical():
+		return cellOf(string(column.AppendLogical(nil, typ, i)), record.String)
 	case typ == record.String:
 		return cellOf(string(column.View(i)), typ)
 	case typ == record.Bool:

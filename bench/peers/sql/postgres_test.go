@@ -236,7 +236,8 @@ func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err err
 			pgtype.Int8OID: record.Int64, pgtype.Float8OID: record.Float64, pgtype.TextOID: record.String,
 			pgtype.VarcharOID: record.String, pgtype.NameOID: record.String, pgtype.TimestampOID: record.Timestamp,
 			pgtype.TimestamptzOID: record.Timestamp, pgtype.DateOID: record.Timestamp,
-			pgtype.NumericOID: record.DecimalOf(18, 0),
+			pgtype.NumericOID: record.DecimalOf(18, 0), pgtype.TimeOID: record.TimeOfDay, pgtype.UUIDOID: record.UUID,
+			pgtype.ByteaOID: record.Bytes, pgtype.IntervalOID: record.Interval,
 		}[f.DataTypeOID]
 		columns = append(columns, suiteColumn{f.Name, typ})
 	}
@@ -288,6 +289,11 @@ func postgresValue(raw []byte, oid uint32) any {
 	case pgtype.Float8OID, pgtype.Float4OID:
 		f, _ := strconv.ParseFloat(s, 64)
 		return f
+	case pgtype.IntervalOID: // velo has its length alone, and shows that as days and a time
+		word, _, err := record.ParseLogical(nil, record.Interval, s)
+		if err == nil {
+			return string(record.AppendLogical(nil, record.Interval, word, nil))
+		}
 	case pgtype.TimestampOID, pgtype.TimestamptzOID, pgtype.DateOID:
 		for _, form := range []string{"2006-01-02 15:04:05.999999", "2006-01-02"} {
 			if t, err := time.Parse(form, strings.TrimSuffix(s, "+00")); err == nil {

@@ -352,6 +352,9 @@ func suiteCell(v any, t record.Type) cell {
 	if n, ok := v.(exactNumber); ok {
 		return exactCell(string(n))
 	}
+	if _, isText := v.(string); isText && t.IsLogical() {
+		t = record.String
+	}
 	return cellOf(v, t)
 }
 
@@ -455,6 +458,15 @@ func suiteSet(b *record.Batch, c int, v any) error {
 		if typ == record.String {
 			b.SetString(c, x)
 			return nil
+		}
+		if typ.IsLogical() {
+			word, text, err := record.ParseLogical(nil, typ, x)
+			if typ.IsFixed() {
+				b.SetInt64(c, int64(word))
+			} else {
+				b.SetBytes(c, text)
+			}
+			return err
 		}
 	case int64:
 		if typ == record.Float64 {

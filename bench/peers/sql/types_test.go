@@ -18,9 +18,9 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// ofTypes are expressions over times (c, d), intervals (v, w), uuids (u, x) and byteas (a, b). %c, %v,
-// %u and %b are constants of these types. An interval is compared by its length, because velo keeps no
-// more of it.
+// ofTypes are expressions over times (c, d), intervals (v, w), uuids (u, x) and byteas (a, b). %c,
+// %v, %u and %b are constants of these types. An interval is compared by its length, because velo
+// keeps no more of it.
 var ofTypes = []string{
 	"c", "d", "u", "x", "a", "b", "c + v", "c - v", "v + c", "extract(epoch FROM c - d)", "c - %v", "c < d", "c = %c",
 	"c BETWEEN %c AND %c", "c IN (%c, %c)", "extract(hour FROM c)", "extract(minute FROM c)", "extract(epoch FROM c)",
@@ -191,8 +191,8 @@ func typeText(rng *rand.Rand, t record.Type) string {
 	return string(record.AppendLogical(nil, t, 0, text))
 }
 
-// withConstants puts constants into an expression. A number of seconds becomes microseconds, because
-// PostgreSQL has it as a numeric and velo as a double.
+// withConstants puts constants into an expression. A number of seconds becomes microseconds,
+// because PostgreSQL has it as a numeric and velo as a double.
 func withConstants(rng *rand.Rand, e string) string {
 	if strings.HasPrefix(e, "extract(epoch") && !strings.HasSuffix(e, "bigint") || strings.HasPrefix(e, "extract(second") {
 		e = "(" + e + " * 1000000)::bigint"
