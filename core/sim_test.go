@@ -209,7 +209,10 @@ type sim struct {
 	changes *result.Changes // of plans that emit them, nil else
 	applied map[int64][3]int64
 
-	second *simSecond // nil in runs of one plan
+	second  *simSecond // nil in runs of one plan
+	third   *simThird  // nil while it is not there
+	holding bool       // whether the epochs are about to be held
+	went    int        // how often the third plan went
 }
 
 // simJoin is a reader that is joining: the partitions get its ring one after the other, in an order and at moments of their own.
@@ -599,6 +602,9 @@ func (s *sim) look() error {
 	if err == nil {
 		err = s.checkSecond(c, slot)
 	}
+	if err == nil {
+		err = s.checkThird(c, slot)
+	}
 	if err != nil {
 		return err
 	}
@@ -706,7 +712,7 @@ func (s *sim) run() error {
 				s.moves = append(s.moves, m)
 			}
 		case 4:
-			if s.joining == nil && s.rng.IntN(8) > 0 {
+			if s.joining == nil && (s.holding || s.third != nil || s.rng.IntN(8) > 0) {
 				break
 			}
 			if err := s.join(); err != nil {
@@ -714,6 +720,13 @@ func (s *sim) run() error {
 			}
 		case 5:
 			if err := s.apply(); err != nil {
+				return err
+			}
+		case 8:
+			if s.second == nil || !s.holding && s.rng.IntN(4) > 0 {
+				break
+			}
+			if err := s.comeOrGo(); err != nil {
 				return err
 			}
 		case 7:
@@ -820,7 +833,7 @@ func simulate(t *testing.T, short, checked uint64, run func(seed uint64) error) 
 // Goal: in any order of steps every cut is a prefix of each reader, does not change while it is held, and has what was fed before; everything
 // ends, and the last cut has all. Applying the changes of a plan that emits them gives what the cut has; different values are as brute force has them.
 func TestSimulation(t *testing.T) {
-	var epochs, moves, joins atomic.Uint64
+	var epochs, moves, joins, went atomic.Uint64
 	n := simulate(t, 40, 150, func(seed uint64) error {
 		s, err := newSim(seed)
 		if err == nil {
@@ -831,6 +844,7 @@ func TestSimulation(t *testing.T) {
 		}
 		epochs.Add(s.cuts.Stats().Published)
 		joins.Add(uint64(s.joins))
+		went.Add(uint64(s.went))
 		for _, m := range s.moves {
 			if m.Done() {
 				moves.Add(1)
@@ -838,9 +852,11 @@ func TestSimulation(t *testing.T) {
 		}
 		return nil
 	})
-	if (epochs.Load() < 5*n || moves.Load() < n/2 || joins.Load() < n/4) && n > 1 && !t.Failed() {
-		t.Errorf("%d epochs, %d moves and %d readers that joined in %d runs: too few to mean anything", epochs.Load(),
-			moves.Load(), joins.Load(), n)
+	few := epochs.Load() < 5*n || moves.Load() < n/2 || joins.Load() < n/4 || went.Load() < n/8
+	if few && n > 1 && !t.Failed() {
+		t.Errorf("%d epochs, %d moves, %d readers that joined and %d plans that went in %d runs: too few to mean anything",
+			epochs.Load(), moves.Load(), joins.Load(), went.Load(), n)
 	}
-	t.Logf("%d runs, %d epochs, %d shards moved, %d readers joined", n, epochs.Load(), moves.Load(), joins.Load())
+	t.Logf("%d runs, %d epochs, %d shards moved, %d readers joined, %d plans came and went", n, epochs.Load(),
+		moves.Load(), joins.Load(), went.Load())
 }

@@ -177,7 +177,7 @@ func (c *Config) chainFaults(fault func(format string, args ...any)) {
 		fault("a plan over the result of another keeps no State")
 	}
 	if d.Rebalance {
-		fault("Rebalance is for one plan, and this one reads the result of another")
+		fault("Rebalance is not for a plan that reads the result of another")
 	}
 	if d.Route.Routing != plan.RouteAuto {
 		fault("a plan over the result of another has no Route")

@@ -345,3 +345,76 @@ func decided(b *rebalancer, m *loadMeasure) ([]shardMove, string) {
 	b.trial, b.sure, b.hot, b.plans = nil, rebalanceSure, 0, m.plans
 	return b.decide(m)
 }
+
+// both is the measure of an engine that runs the plans of two measures, which have as many
+// partitions, on the same runners.
+func both(a, b *loadMeasure) *loadMeasure {
+	m := *a
+	m.plans = []int{4, 7}
+	m.samples, m.room = slices.Concat(a.samples, b.samples), slices.Concat(a.room, b.room)
+	m.owner = slices.Clone(a.owner)
+	for _, p := range b.owner {
+		m.owner = append(m.owner, len(a.runner)+p)
+	}
+	m.runner, m.bytes = slices.Concat(a.runner, b.runner), slices.Concat(a.bytes, b.bytes)
+	m.partition, m.runners = nil, make([]time.Duration, len(a.runners))
+	for p, d := range slices.Concat(a.partition, b.partition) {
+		m.partition = append(m.partition, d/2) // each has half of the time
+		m.runners[m.runner[p]] += d / 2
+	}
+	return &m
+}
+
+// Goal: of several plans, shards go from the busy runner to another partition of their own plan; what
+// is known is forgotten when the plans change; a plan without memory keeps its shards. Method: a plan
+// with an even load and one with a hot shard, in both orders.
+func TestRebalancerOfPlans(t *testing.T) {
+	const partitions = 2
+	for _, hot := range []int{0, 1} {
+		measure := func() *loadMeasure {
+			even := newLoadModel(partitions, 2, always(hotShares(0, 1.0/plan.Shards))).step()
+			uneven := newLoadModel(partitions, 2, always(hotShares(3, 0.7))).step()
+			if hot == 0 {
+				return both(uneven, even)
+			}
+			return both(even, uneven)
+		}
+		b, m := newRebalancer(DefaultRebalanceBytes), measure()
+		moves, why := decided(b, m)
+		moved := make([]int, 2)
+		for _, v := range moves {
+			if v.from/partitions != v.to/partitions || m.runner[v.from] != 0 || m.runner[v.to] != 1 {
+				t.Errorf("hot %d: partition %d gives shards to %d", hot, v.from, v.to)
+			}
+			for _, s := range v.shards {
+				if m.owner[s] != v.from {
+					t.Errorf("hot %d: shard %d is of partition %d, not of %d", hot, s, m.owner[s], v.from)
+				}
+			}
+			moved[v.from/partitions] += len(v.shards)
+		}
+		if moved[0]+moved[1] == 0 {
+			t.Errorf("hot %d: nothing moves, because %q", hot, why)
+		}
+		m = measure()
+		m.room[0], m.room[1] = 0, 0
+		moves, why = decided(newRebalancer(DefaultRebalanceBytes), m)
+		if len(moves) > 0 || !strings.Contains(why, "memory") {
+			t.Errorf("hot %d: %d moves without memory, %q", hot, len(moves), why)
+		}
+		m = measure()
+		m.room[1-hot] = 0
+		moves, _ = decided(newRebalancer(DefaultRebalanceBytes), m)
+		for _, v := range moves {
+			if v.from/partitions != hot {
+				t.Errorf("hot %d: partition %d gives shards away, whose plan has no memory", hot, v.from)
+			}
+		}
+		m = measure()
+		m.plans = []int{4, 8}
+		b.trial, b.sure, b.hot = nil, rebalanceSure, 0
+		if moves, why := b.decide(m); len(moves) > 0 || b.sure > 1 {
+			t.Errorf("hot %d: other plans, and %d moves: %q", hot, len(moves), why)
+		}
+	}
+}
