@@ -85,5 +85,5 @@ func appendAge(_ *Expr, to []byte, a []Value) ([]byte, error) {
 	if len(to) > begin {
 		to = append(to, ' ')
 	}
-	return appendInterval(nil, to, []Value{{Bits: uint64(rest)}})
+	return record.AppendInterval(to, rest), nil
 }

@@ -54,8 +54,3 @@ func monthBinTypes(e *Expr) error {
 }
 
 func vectorMonthBin(m *Machine, e *node, a []*vec) bool { return m.vectorDays(e, a) }
-
-// appendInterval appends nanoseconds as days, hours, minutes and seconds: 1 day 02:03:04.5.
-func appendInterval(_ *Expr, to []byte, a []Value) ([]byte, error) {
-	return record.AppendInterval(to, int64(a[0].Bits)), nil
-}

@@ -106,7 +106,7 @@ func TestFunctions(t *testing.T) {
 		all = append(all, must(New(op, column("i"))), must(New(op, column("j"))))
 	}
 	all = append(all, must(New(Chr, column("j"))), must(New(Log10, column("g"))), must(New(Sqrt, column("f"))), must(New(Ln, column("f"))),
-		must(New(Exp, column("f"))), must(New(IntervalText, column("i"))), must(New(IntervalText, column("j"))), must(New(Atan2, column("f"), column("g"))), must(Try(must(New(Sqrt, column("f"))))),
+		must(New(Exp, column("f"))), must(New(Atan2, column("f"), column("g"))), must(Try(must(New(Sqrt, column("f"))))),
 		must(New(WidthBucket, column("f"), Float(-5), Float(5), number(4))), must(MonthBin(5, at)),
 		must(New(MakeDate, number(2024), column("j"), column("j"))),
 		must(New(MakeTime, number(2024), number(2), number(29), column("j"), number(1), column("f"))))

@@ -131,9 +131,6 @@ const (
 	AgeMonths // see age.go
 	AgeNanos
 	AgeText
-	// IntervalText is the text of the nanoseconds between two times, as PostgreSQL writes an
-	// interval.
-	IntervalText
 	MakeDate // year, month, day
 	MakeTime // year, month, day, hour, minute, and seconds as a float
 
@@ -493,11 +490,8 @@ func init() {
 		AgeMonths:    {name: "age_months", types: ageTypes, eval: evalAge},
 		AgeNanos:     {name: "age_nanos", types: ageTypes, eval: evalAge},
 		AgeText:      {name: "age", types: ageTypes, eval: evalAge, made: appendAge},
-		IntervalText: {
-			name: "interval", types: signature(tx, false, i64), eval: evalMade, made: appendInterval,
-		},
-		monthBin: {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
-		MakeDate: {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
+		monthBin:     {name: "time_bucket", types: monthBinTypes, eval: evalMonthBin, vector: vectorMonthBin},
+		MakeDate:     {name: "make_date", types: signature(ts, false, i64, i64, i64), eval: evalMakeTime},
 		MakeTime: {
 			name: "make_timestamp", types: signature(ts, false, i64, i64, i64, i64, i64, f64), eval: evalMakeTime,
 		},
