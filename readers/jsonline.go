@@ -668,6 +668,12 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		if !ok {
 			c.Int64s[row], err = f.exact(text)
 		}
+	case f.kind == fieldNumber && f.limit > 0 && span.kind == jsonString: // as velo itself writes decimals
+		inner := l.inner(text, span)
+		if len(inner) == 0 {
+			return wrong()
+		}
+		c.Int64s[row], err = f.number(inner)
 	case f.kind == fieldFloat && span.kind == jsonNumber:
 		var ok bool
 		c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end),

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/big"
 	"math/rand/v2"
@@ -376,6 +377,40 @@ func testNDJSONEdges(t *testing.T) {
 			cfg := NDJSONConfig{Schema: s}
 			if diff := fastJSON(t, write(t, data), cfg, 1, 100).same(slowJSON(data, cfg)); diff != "" {
 				t.Errorf("%.100q behind %q: %s", line, before, diff)
+			}
+		}
+	}
+}
+
+// Goal: a decimal may be a number or a string, as velo itself writes it so that no program makes a
+// double of it. Method: lines that are read alone and together, and what comes of them.
+func TestNDJSONDecimals(t *testing.T) {
+	s := schemaOf(t, record.Field{Name: "d", Type: record.DecimalOf(9, 2), Nullable: true})
+	for value, want := range map[string]string{
+		`1.5`: "150", `"1.50"`: "150", `"-0.01"`: "-1", `"12"`: "1200", `"\u0031.5"`: "150", `null`: "NULL",
+		`""`: "expected decimal", `"1.505"`: "more than 2 digits after the point", `"1e2"`: "is not a decimal",
+		`" 1"`: "is not a decimal", `"12345678.00"`: "out of range", `true`: "expected decimal",
+	} {
+		for _, n := range []int{1, 20} {
+			f, err := OpenNDJSON(write(t, []byte(strings.Repeat(`{"d":`+value+"}\n", n))), NDJSONConfig{Schema: s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, b := f.Readers(1)[0], record.NewBatch(s, 50)
+			if err := r.Read(t.Context(), b); err != nil && !errors.Is(err, io.EOF) {
+				t.Fatal(err)
+			}
+			got := ""
+			switch c := b.Column(0); {
+			case len(b.Rejects()) == n:
+				got = b.Rejects()[n-1].Reason.Error()
+			case b.Len() == n && c.Null(n-1):
+				got = "NULL"
+			case b.Len() == n:
+				got = strconv.FormatInt(c.Int64s[n-1], 10)
+			}
+			if got != want && (len(b.Rejects()) == 0 || !strings.Contains(got, want)) {
+				t.Errorf("%s, %d times: %q, expected %q", value, n, got, want)
 			}
 		}
 	}
