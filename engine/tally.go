@@ -80,9 +80,10 @@ func (a *stepper) look(now core.Nanos) {
 		return
 	}
 	n := a.inlet.recordsIn()
-	if n != a.tally.read {
-		a.tally.read, a.tally.arrived = n, now
+	if n > a.tally.read {
+		a.tally.arrived = now
 	}
+	a.tally.read = n // it may be less after a plan was removed
 }
 
 // busy returns how long each agent had work, as of the newest copy, and when that was made.
