@@ -18,10 +18,10 @@ import (
 // writer gets its results. AddPlan returns when the epoch is visible.
 //
 // The readers bring the columns that the first plans read, and what Config.Columns names. A plan
-// that reads others can be added only if all readers can bring more (record.Widener), as a Feed can,
-// or bring all columns anyway. If the plan looks up tables, AddPlan waits until they have been
-// loaded. A StateBytes of 0 means as much as Engine.Plan has. While the plan is being added no epoch
-// is raised: that takes as long as the longest step of the runners.
+// that reads others can be added only if all readers can bring more (record.Widener), as a Feed
+// can, or bring all columns anyway. If the plan looks up tables, AddPlan waits until they have been
+// loaded. A StateBytes of 0 means as much as Engine.Plan has. While the plan is being added no
+// epoch is raised: that takes as long as the longest step of the runners.
 //
 // If the engine keeps a State, no other plan has the name of this one, and AddPlan returns when a
 // durable generation has the plan. From then on each start names it in Config.Plans. A start that
