@@ -83,8 +83,12 @@ func TestAnnouncerSleepsLonger(t *testing.T) {
 	time.Sleep(time.Second) // the waits grow until then
 	before := parks()
 	time.Sleep(2 * time.Second)
-	if n := parks() - before; n > 12 {
-		t.Errorf("it parked %d times in two seconds, expected 4", n)
+	expected := uint64(4)
+	if !feed.AnnouncesAll() { // the race detector is on, or the system cannot fence the senders
+		expected = 40
+	}
+	if n := parks() - before; n > 3*expected {
+		t.Errorf("it parked %d times in two seconds, expected %d", n, expected)
 	}
 	for i := range 50 {
 		if err := lane.Send(t.Context(), fedRow{int64(i)}); err != nil {
