@@ -536,6 +536,7 @@ func TestAvroBounds(t *testing.T) {
 		d.registry.schemas[id] = &registered{err: errNoSchema, at: time.Now()}
 		d.plans[id] = &schemaPlan{}
 	}
+	delete(d.registry.schemas, 0) // in its place:
 	d.registry.schemas[7000] = &registered{err: errNoSchema, at: time.Now().Add(-2 * askAgain)}
 	value := framed(7000, nil)
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
