@@ -554,6 +554,9 @@ func TestAvroBounds(t *testing.T) {
 	if d.plans[7000].unfit != nil || len(d.plans) != 1 {
 		t.Errorf("%v, %d plans", d.plans[7000].unfit, len(d.plans))
 	}
+	if _, there, err := d.registry.get(8000); there || err != nil { // one more
+		t.Errorf("a schema that nobody has asked for is there: %v, %v", there, err)
+	}
 	d.registry.mu.Lock()
 	defer d.registry.mu.Unlock()
 	if len(d.registry.schemas) > maxSchemas {
