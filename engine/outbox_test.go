@@ -599,7 +599,6 @@ func TestOutboxIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			const rows, splits = 4000, 2
 			l := &splitLog{splits: splits, rows: rows}
-			l.until.Store(rows / 2) // the rest comes while the first transaction is under way
 			to := &ledger{}
 			gate := &gatedWriter{ledgerWriter: ledgerWriter{ledger: to}, open: make(chan struct{})}
 			st := engine.Dir(t.TempDir())
@@ -613,7 +612,17 @@ func TestOutboxIsBounded(t *testing.T) {
 			}
 			st.BoundOutbox(2 << 10)
 			e := start(t, cfg)
-			<-gate.called() // a commit ahead of its time
+			// The first half comes in parts: a full outbox waits for the next cut that has something. The
+			// rest comes while the first transaction is under way.
+			for until := int64(rows / 20); until <= rows/2; until += rows / 20 {
+				l.until.Store(until)
+				eventually(t, "a cut with more, or a commit", func() bool {
+					s := e.Snapshot()
+					defer s.Close()
+					return s.Records() >= splits*uint64(until) || gate.isCalled()
+				})
+			}
+			eventually(t, "a commit ahead of its time", gate.isCalled)
 			l.until.Store(rows)
 			time.Sleep(50 * time.Millisecond)
 			if n := e.OutboxBytes(); n > 4<<20 {
@@ -649,6 +658,15 @@ func (g *gatedWriter) called() chan struct{} {
 		g.first = make(chan struct{})
 	}
 	return g.first
+}
+
+func (g *gatedWriter) isCalled() bool {
+	select {
+	case <-g.called():
+		return true
+	default:
+		return false
+	}
 }
 
 func (g *gatedWriter) Commit(ctx context.Context, number uint64, rows iter.Seq[*record.Batch], complete bool) error {
