@@ -38,9 +38,9 @@ import (
 // before the writer has N. So a state and its writer are never further apart than what the kept
 // generations have, unless one of them was put back by hand; then nothing is guessed.
 //
-// The outbox holds MaxOutboxBytes and what comes before the next cut. When it is full, a generation
-// is made before its time, and until the writer has those rows nothing more is taken, so the
-// readers wait in the end.
+// The outbox holds MaxOutboxBytes and what comes before the next cut. If it is full when the next
+// cut comes, a generation is made before its time, and until the writer has those rows nothing more
+// is taken, so the readers wait in the end. If no cut comes, the rows wait for the interval.
 
 // MaxOutboxBytes is how many bytes of results wait for a generation before one is made ahead of its
 // time.

@@ -59,7 +59,8 @@ func TestParkedEngineSleeps(t *testing.T) {
 }
 
 // Goal: an engine that nobody feeds looks rarely at a feed without counters, which announces all
-// that it has, sees what comes then, and looks more often when there is a counter. Method: the number of parks in two seconds; a slow machine has fewer.
+// that it has, sees what comes then, and looks more often when there is a counter. Method: the number
+// of parks in two seconds; a slow machine has fewer.
 func TestAnnouncerSleepsLonger(t *testing.T) {
 	schema, err := record.SchemaOf[fedRow]("rows")
 	if err != nil {

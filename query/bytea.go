@@ -84,6 +84,15 @@ func (c *compiler) joinBytes(x *syntax.Binary, a, b value) (v value, ok bool) {
 	return c.retyped(x.Pos, v.e, record.Bytes)
 }
 
+// first is the first argument of a call, as a value of a type.
+func (c *compiler) first(x *syntax.Call, l leaf, t record.Type) (*expr.Expr, bool) {
+	v, ok := c.bind(x.Args[0], l)
+	if !ok {
+		return nil, false
+	}
+	return c.argument(v, t, x.Args[0], x.Name)
+}
+
 // coding is encode(bytea, format) and decode(text, format).
 func (c *compiler) coding(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
@@ -93,13 +102,9 @@ func (c *compiler) coding(x *syntax.Call, l leaf) (v value, ok bool) {
 	if x.Name == "decode" {
 		from, coded = record.String, expr.Decode
 	}
-	v, ok = c.bind(x.Args[0], l)
+	e, ok := c.first(x, l, from)
 	if !ok {
 		return v, false
-	}
-	e, ok := c.argument(v, from, x.Args[0], x.Name)
-	if !ok {
-		return value{}, false
 	}
 	format, ok := c.constant(x.Args[1], l, "the format of "+x.Name)
 	if !ok {
@@ -114,13 +119,9 @@ func (c *compiler) sha(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 1, 1) {
 		return v, false
 	}
-	v, ok = c.bind(x.Args[0], l)
+	e, ok := c.first(x, l, record.Bytes)
 	if !ok {
 		return v, false
-	}
-	e, ok := c.argument(v, record.Bytes, x.Args[0], x.Name)
-	if !ok {
-		return value{}, false
 	}
 	e, err := expr.SHA(e, strings.TrimPrefix(x.Name, "sha"))
 	return c.made(x.Pos, e, err)
@@ -135,13 +136,9 @@ func (c *compiler) convert(x *syntax.Call, l leaf) (v value, ok bool) {
 	if x.Name == "convert_from" {
 		from, to = to, from
 	}
-	v, ok = c.bind(x.Args[0], l)
+	e, ok := c.first(x, l, from)
 	if !ok {
 		return v, false
-	}
-	e, ok := c.argument(v, from, x.Args[0], x.Name)
-	if !ok {
-		return value{}, false
 	}
 	encoding, ok := c.constant(x.Args[1], l, "the encoding of "+x.Name)
 	if !ok {

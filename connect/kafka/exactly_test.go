@@ -232,7 +232,7 @@ func (c *exactChecker) row(value []byte, offset int64) {
 	c.rows.Add(1)
 }
 
-// wait waits until all rows of so many windows have been checked, and no more come.
+// wait waits until all rows of that number of windows have been checked, and no more come.
 func (c *exactChecker) wait(windows int) {
 	c.t.Helper()
 	want := int64(windows * exactKeys)

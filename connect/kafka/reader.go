@@ -516,7 +516,7 @@ func (r *Reader) fill(p *partition, b *record.Batch) (some bool, err error) {
 }
 
 // knows says whether the value at the cursor, which has a schema, can be parsed now. It waits for
-// its schema, and whoever fetches that wakes the reader. The error ends the source.
+// its schema, and the goroutine that fetches it wakes the reader. The error ends the source.
 func (r *Reader) knows(p *partition) (bool, error) {
 	value, _ := p.cursor.bytes(p.cursor.rec.value)
 	known, err := r.coded.ready(value)

@@ -274,8 +274,8 @@ func isFinal(err error) bool {
 	for _, final := range []error{
 		kerr.TopicAuthorizationFailed, kerr.ClusterAuthorizationFailed, kerr.TransactionalIDAuthorizationFailed,
 		kerr.MessageTooLarge, kerr.RecordListTooLarge, kerr.InvalidRecord, kerr.UnsupportedVersion,
-		kerr.InvalidTopicException,
-		kerr.InvalidTransactionTimeout, kerr.PolicyViolation, kerr.SaslAuthenticationFailed, cursors.ErrReplaced, errOtherJob,
+		kerr.InvalidTopicException, kerr.InvalidTransactionTimeout, kerr.PolicyViolation,
+		kerr.SaslAuthenticationFailed, cursors.ErrReplaced, errOtherJob,
 	} {
 		if errors.Is(err, final) {
 			return true

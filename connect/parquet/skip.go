@@ -21,10 +21,10 @@ import (
 //   - Only min_value and max_value count, and only if the footer says in which order they are
 //     (column_orders). What older writers have put into min and max was of the wrong order at times.
 //   - Numbers and times in INT32 and INT64 with a sign, FLOAT and DOUBLE count, and texts in byte
-//     arrays, whose order is that of their bytes. A text may be cut off in a footer: the least value
-//     is then a prefix, which is less, and the greatest one is made greater by whoever cuts it. So
-//     both are bounds, and need not be values. Without a least value the empty text is one. The text
-//     of a UUID is not in the file.
+//     arrays, which are ordered by their bytes. A writer may cut a text off in the footer: the least
+//     value is then a prefix, which is less, and the writer makes the greatest one greater. So both
+//     are bounds, and need not be values. Without a least value the empty text is one. The text of
+//     a UUID is not in the file.
 //   - NaN is in no statistics, and is greater than all others for velo. So for doubles only an upper
 //     bound, or equality, leaves out anything. Statistics that are NaN themselves say nothing.
 //   - NULL meets no bound, so it does not matter whether there are any.
@@ -168,7 +168,8 @@ func (f *file) failsAll(group, place int, t record.Type, b *record.Bound) bool {
 	}
 	if t == record.String {
 		least, greatest, ok := f.texts(group, place)
-		return ok && failsBetween(b.Is, strings.Compare(string(least), b.Text), strings.Compare(string(greatest), b.Text))
+		return ok && failsBetween(b.Is, strings.Compare(string(least), b.Text),
+			strings.Compare(string(greatest), b.Text))
 	}
 	least, greatest, ok := f.wholes(group, place)
 	low, high, times := f.leaves[place].bounds(t)

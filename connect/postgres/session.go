@@ -40,7 +40,8 @@ func (f final) Unwrap() error { return f.error }
 // isFinal says whether an error comes again whatever is tried. An error that is not the server's is
 // one of the connection.
 func isFinal(err error) bool {
-	if errors.As(err, new(final)) || errors.Is(err, cursors.ErrReplaced) || errors.Is(err, errGone) || errors.Is(err, cursors.ErrBack) {
+	if errors.As(err, new(final)) || errors.Is(err, errGone) || errors.Is(err, cursors.ErrReplaced) ||
+		errors.Is(err, cursors.ErrBack) {
 		return true
 	}
 	state := code(err)

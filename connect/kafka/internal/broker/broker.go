@@ -26,8 +26,8 @@ const (
 type Listener struct {
 	Name     string // such as SCRAM
 	Protocol string // PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL
-	// Advertised is, for each node, the address that clients are told: that of a proxy, for
-	// example. Nil is where the node listens.
+	// Advertised is, for each node, the address that clients are told, such as the address of a
+	// proxy. Nil is where the node listens.
 	Advertised []string
 }
 
