@@ -78,6 +78,8 @@ type branch struct {
 	// the runner gets the partition, which stays there. The runner stores it. Statistic.
 	places []atomic.Int32
 	output *output // nil if the plan has no Writer
+	// restored is the number of groups that the plan began with. It is set before anything runs.
+	restored uint64
 
 	// before is the plan's last panic before the engine began with the plan.
 	before *usercode.Noted

@@ -130,6 +130,8 @@ type StateStats struct {
 	Generation uint64 // the newest durable generation; 0 if there is no State
 	Epoch      uint64 // its epoch
 	Restored   uint64 // the generation that the engine began with; 0 if it began anew
+	// RestoredSaved is when that generation became durable.
+	RestoredSaved time.Time
 	// Passed says why newer generations than Restored were passed over: they are damaged.
 	Passed   error
 	Saved    time.Time     // when the newest generation became durable

@@ -546,6 +546,9 @@ func TestStateOfManyGroups(t *testing.T) {
 		if st := e.Stats().State; st.Bytes < 4<<20 || st.Restored == 0 {
 			t.Fatalf("the state is %+v, expected some MiB", st)
 		}
+		if n := e.Stats().Plans[0].Restored; n != groups {
+			t.Errorf("it began with %d groups, expected %d", n, groups)
+		}
 	})
 	run(2, func(e *engine.Engine, lane *readers.Lane[event]) { send(e, lane) })
 	run(1, func(e *engine.Engine, _ *readers.Lane[event]) {
@@ -654,8 +657,8 @@ func TestStateOfLanes(t *testing.T) {
 	}
 }
 
-// Goal: a state whose windows have all closed takes no new input, which would be late without anybody noticing; the same
-// input again, which has nothing new, is fine.
+// Goal: a state whose windows have all closed takes no new input, which would be late without
+// anybody noticing; the same input again, which has nothing new, is fine.
 func TestStateFinished(t *testing.T) {
 	dir := t.TempDir()
 	life := func(splits, rows int, more ...record.Reader) error {
@@ -695,8 +698,8 @@ func (f *finite) Poll(b *record.Batch) error                      { return f.r.P
 func (f *finite) Read(ctx context.Context, b *record.Batch) error { return f.r.Read(ctx, b) }
 func (f *finite) Close() error                                    { return nil }
 
-// Goal: the groups that a folder has can be read without an engine, also while one uses it. Method: plans of every kind against
-// the snapshot that was saved.
+// Goal: the groups that a folder has can be read without an engine, also while one uses it. Method:
+// plans of every kind against the snapshot that was saved.
 func TestReadState(t *testing.T) {
 	for name, text := range keptPlans {
 		l := &splitLog{splits: 3, rows: 1000}
@@ -814,8 +817,8 @@ func TestComparePlans(t *testing.T) {
 	}
 }
 
-// Goal: a split that is quiet for a whole life goes on where it was in the next. Method: a life that
-// saves and reads nothing.
+// Goal: a split that is quiet for a whole life goes on where it was in the next. Method: a life
+// that saves and reads nothing.
 func TestStateOfQuietSplit(t *testing.T) {
 	dir := t.TempDir()
 	for life, until := range []int64{100, 100, 200} {

@@ -152,7 +152,7 @@ func (k *keeper) restore() error {
 		}
 	}
 	k.stats.Generation, k.stats.Epoch, k.stats.Bytes, k.stats.Saved = m.Generation, m.Epoch, m.Bytes(), m.Time
-	k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed
+	k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, m.Time, k.folder.Passed
 	k.saved = k.now()
 	if m.Finished {
 		k.saved.ended = len(e.cfg.Readers)
@@ -172,6 +172,7 @@ func (k *keeper) restorePlan(b *branch, m *state.Manifest) error {
 		if err := loadGroups(k.folder, m, saved.Plan, b.partitions); err != nil {
 			return err
 		}
+		b.restored = uint64(saved.Plan.Groups())
 		for i, r := range m.Readers {
 			counters[i%len(counters)].Add(countersByName(r.Plans[saved.i].Counters))
 		}

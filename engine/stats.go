@@ -60,6 +60,9 @@ type PlanStats struct {
 	StateLimit int   // what that may be at most
 	Output     OutputStats
 	Partitions []PartitionStats
+	// Restored is the number of groups that the plan began with, from the generation that the
+	// engine was restored from. With windows a group counts in each span of time that has it.
+	Restored uint64
 
 	// Readers are the counters of each reader's records as this plan has treated them: what it has
 	// filtered, counted, found late. In and Batches are the same for every plan that has not ended.
@@ -321,7 +324,7 @@ func (s Stats) Of(plan int) Stats {
 func (b *branch) stats() PlanStats {
 	s := PlanStats{
 		Number: b.id, Plan: b.cfg.Plan.String(), Err: b.failure(),
-		StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(),
+		StateBytes: b.state.Bytes(), StateLimit: b.state.Limit(), Restored: b.restored,
 		Windowed: b.cfg.Plan.Window != nil,
 	}
 	if s.Windowed {

@@ -133,10 +133,14 @@ func (f *flow) sayState() {
 		say("begins with the records after generation %d, without what came before", f.began.Restored)
 		return
 	}
-	snap, end := f.snapshot()
-	defer end()
-	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.Saved)),
-		thousands(snap.Len()))
+	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.RestoredSaved)),
+		thousands(f.restored()))
+}
+
+// restored is the number of groups that the query began with. It does not change when records come.
+func (f *flow) restored() uint64 {
+	plans := f.engine.Stats().Plans
+	return plans[slices.IndexFunc(plans, func(p engine.PlanStats) bool { return p.Number == f.number })].Restored
 }
 
 // sayFolder says what is remarkable about the folder that several queries go on with.
