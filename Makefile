@@ -51,13 +51,26 @@ quick: ## what one runs while editing: format, vet, the layers, the tests that e
 	$(GO) test -short $(QUICK)
 
 .PHONY: check
-check: ## modules, format, vet, staticcheck, gcassert, short tests (the layers among them)
+check: static ## what static does, and short tests
+	$(GO) test -short $(PACKAGES)
+
+.PHONY: static
+static: ## modules, format, vet, staticcheck, gcassert
 	@for m in bench/peers bench/peers/streams $(NESTED); do (cd $$m && $(GO) list -deps ./... >/dev/null) || { echo "$$m: go.mod does not fit the module that it measures"; exit 1; }; done
 	@out="$$($(TOOL) gofumpt -l .)"; if [ -n "$$out" ]; then echo "gofumpt would change:"; echo "$$out"; exit 1; fi
 	$(GO) vet $(PACKAGES)
 	$(TOOL) staticcheck $(PACKAGES)
 	$(TOOL) gcassert $(PACKAGES)
-	$(GO) test -short $(PACKAGES)
+
+# The packages that have other code with purego, with the race detector or with invariants, and those that show at once
+# if such code is wrong. All others get to it through these, and their tests would only repeat what make test has shown.
+# A test of internal/lint finds what is missing here.
+TWINS = . ./affinity ./core/... ./engine ./internal/... ./query/... ./readers ./record ./ring/...
+
+.PHONY: twins
+twins: ## short tests of the packages whose code depends on build tags: without tags, and with purego
+	$(GO) test -short $(TWINS)
+	$(GO) test -short -tags purego $(TWINS)
 
 .PHONY: golden
 golden: ## write the golden files (testdata/*.txt) again; git diff says what has changed
