@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/velo-engine/velo/core/agg"
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/core/layout"
+	"github.com/velo-engine/velo/core/table"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/internal/usercode"
 )
@@ -38,12 +40,13 @@ type Merger struct {
 	collects bool
 	members  []members
 
-	// The rest is scratch of a stripe of groups that are added: their hashes, the places of their
-	// rows in the table, their key words, their rows in the table that they come from, and the key
-	// of one of them.
-	hashes []uint64
+	// counted are the words of the states that count the pairs of a group.
+	counted []int
+
+	// The rest is scratch of a stripe of groups that are added: their keys, the places of their rows
+	// in the table, their rows in the table that they come from, and the key of one of them.
+	keys   groupkey.Keys
 	places []uint64
-	words  [][]uint64
 	rows   [mergeRows]int
 	key    []uint64
 }
@@ -59,16 +62,20 @@ type mergedState struct {
 // of what is read.
 func NewMerger(from, to *layout.Layout) *Merger {
 	m := &Merger{
-		from: from, to: to, hashes: make([]uint64, 0, mergeRows), places: make([]uint64, mergeRows),
-		words: make([][]uint64, to.Keys.Words()),
+		from: from, to: to, places: make([]uint64, mergeRows),
+		keys: groupkey.Keys{Words: make([][]uint64, to.Keys.Words()), Hashes: make([]uint64, mergeRows)},
 	}
-	for w := range m.words {
-		m.words[w] = make([]uint64, mergeRows)
+	for w := range m.keys.Words {
+		m.keys.Words[w] = make([]uint64, mergeRows)
 	}
 	for _, s := range to.States {
 		if from != to && (s.Distinct || s.Collect != nil) {
+			// It is only in the layout that is read.
 			m.collects = m.collects || s.Collect != nil
-			continue // it is only in the layout that is read
+			if s.Distinct && from.ValueKey >= 0 {
+				m.counted = append(m.counted, s.Word)
+			}
+			continue
 		}
 		i := slices.IndexFunc(from.States, func(o layout.AggState) bool { return sameState(from, &o, to, &s) })
 		if invariants.Enabled && !agg.Same(s.Fn, from.States[i].Fn) {
@@ -109,65 +116,79 @@ func (m *Merger) keyOf(key []uint64, set int) []uint64 {
 
 // Add adds the groups of g for which keep is true; a nil keep takes all.
 func (m *Merger) Add(sum *Groups, g *Groups, keep func(hash uint64, key, states []uint64) bool) {
-	to := sum.Table
 	sum.Epoch = max(sum.Epoch, g.Epoch)
-	sets := 1
-	if m.from != m.to {
-		sets = max(1, len(m.to.Sets))
-	}
 	if m.collects {
-		m.members = append(m.members, members{g, make([]member, 0, sets*g.Table.Len())})
+		m.members = append(m.members, members{g, make([]member, 0, m.sets()*g.Table.Len())})
 	}
 	for from := 0; from < g.Table.Len(); {
-		m.hashes = m.hashes[:0]
-		for ; from < g.Table.Len() && len(m.hashes)+sets <= mergeRows; from++ {
-			if g.Away != nil && g.isAway(from) {
-				continue
-			}
-			row, states := g.Table.Row(from)
-			for set := range sets {
-				key := m.keyOf(row, set)
-				hash := m.to.Keys.HashKey(key)
-				if keep != nil && !keep(hash, key, states) {
-					continue
-				}
-				m.rows[len(m.hashes)] = from
-				for w := range m.words {
-					m.words[w][len(m.hashes)] = key[w]
-				}
-				m.hashes = append(m.hashes, hash)
-			}
-		}
-		rows := to.FindOrCreate(m.hashes, m.words, g.Table.Heap(), m.places)
-		for i := range m.hashes {
-			key, states := g.Table.Row(m.rows[i])
-			_, sums := to.Row(to.RowAt(rows.Off[i]))
-			for _, s := range m.states {
-				n := s.fn.Words()
-				into, from := sums[s.to:s.to+n], states[s.from:s.from+n]
-				if s.user {
-					m.mergeUser(s.fn, into, from)
-					continue
-				}
-				s.fn.Merge(into, from, to.Blocks(), g.Table.Blocks())
-			}
-			if m.collects {
-				of := &m.members[len(m.members)-1]
-				of.rows = append(of.rows, member{m.rows[i], to.RowAt(rows.Off[i])})
-			}
-			if m.from != m.to && m.from.ValueKey >= 0 && !m.from.Keys.IsNull(key, m.from.ValueKey) {
-				for _, s := range m.to.States {
-					if s.Distinct {
-						sums[s.Word]++
-					}
-				}
-			}
-			if w := m.to.StampWord; w >= 0 {
-				sums[w] = max(sums[w], states[m.from.StampWord])
+		from = m.gather(g, from, keep)
+		rows := sum.Table.FindOrCreate(m.keys.Hashes, m.keys.Words, g.Table.Heap(), m.places)
+		m.merge(sum.Table, g, rows.Off)
+		if m.collects {
+			of := &m.members[len(m.members)-1]
+			for i, off := range rows.Off {
+				of.rows = append(of.rows, member{m.rows[i], sum.Table.RowAt(off)})
 			}
 		}
 	}
 	runtime.KeepAlive(g) // the collector does not own what its rows point to
+}
+
+// sets is how many groups a row belongs to.
+func (m *Merger) sets() int {
+	if m.from == m.to {
+		return 1
+	}
+	return max(1, len(m.to.Sets))
+}
+
+// gather makes the keys of the next groups, with their hashes, and returns the row to go on with.
+func (m *Merger) gather(g *Groups, from int, keep func(hash uint64, key, states []uint64) bool) int {
+	n, sets := 0, m.sets()
+	for ; from < g.Table.Len() && n+sets <= mergeRows; from++ {
+		if g.Away != nil && g.isAway(from) {
+			continue
+		}
+		row, states := g.Table.Row(from)
+		for set := range sets {
+			key := m.keyOf(row, set)
+			if keep != nil && !keep(m.to.Keys.HashKey(key), key, states) {
+				continue
+			}
+			m.rows[n] = from
+			for w, word := range key {
+				m.keys.Words[w][n] = word
+			}
+			n++
+		}
+	}
+	m.to.Keys.HashAll(&m.keys, n)
+	return from
+}
+
+// merge adds the states of the groups that gather has found to the rows of a table at these places.
+func (m *Merger) merge(to *table.Table, g *Groups, places []uint64) {
+	for i, off := range places {
+		key, states := g.Table.Row(m.rows[i])
+		sums := to.StatesAt(off)
+		for _, s := range m.states {
+			n := s.fn.Words()
+			into, from := sums[s.to:s.to+n], states[s.from:s.from+n]
+			if s.user {
+				m.mergeUser(s.fn, into, from)
+				continue
+			}
+			s.fn.Merge(into, from, to.Blocks(), g.Table.Blocks())
+		}
+		if len(m.counted) > 0 && !m.from.Keys.IsNull(key, m.from.ValueKey) {
+			for _, w := range m.counted {
+				sums[w]++
+			}
+		}
+		if w := m.to.StampWord; w >= 0 {
+			sums[w] = max(sums[w], states[m.from.StampWord])
+		}
+	}
 }
 
 // mergeUser merges states of a function of a user. If it panics, that is noted: the goroutine may
@@ -187,10 +208,10 @@ func (m *Merger) emptySets(sum *Groups) {
 			continue
 		}
 		key := m.keyOf(none, i)
-		for w := range m.words {
-			m.words[w][0] = key[w]
+		for w := range key {
+			m.keys.Words[w][0] = key[w]
 		}
-		sum.Table.FindOrCreate([]uint64{m.to.Keys.HashKey(key)}, m.words, nil, m.places)
+		sum.Table.FindOrCreate([]uint64{m.to.Keys.HashKey(key)}, m.keys.Words, nil, m.places)
 	}
 }
 

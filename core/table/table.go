@@ -301,6 +301,12 @@ func (t *Table) Clear(i int) {
 	}
 }
 
+// StatesAt returns the words of the states of the row at off. They are valid as those of Row are.
+func (t *Table) StatesAt(off uint64) []uint64 {
+	row := unsafe.Slice((*uint64)(unsafe.Add(t.base, off)), t.rowWords)
+	return row[t.keyWords : t.keyWords+len(t.init)]
+}
+
 // RowAt returns the number of the row at a place that FindOrCreate returned, or -1 if the record
 // found no room.
 func (t *Table) RowAt(off uint64) int { return int(off/t.rowBytes) - 1 }
