@@ -490,8 +490,8 @@ func (l *compiler) place(bound []boundAggregate) {
 	for _, b := range bound {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
-		o.Side = b.collect != nil && b.fn.Type().Kind() == record.String
 		o.Texts = agg.TexterOf(b.fn)
+		o.Side = b.collect != nil && b.fn.Type().Kind() == record.String && o.Texts == nil
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}

@@ -345,6 +345,9 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 		if n, ok := number(x); ok {
 			return value{e: expr.Int(record.Int64, n)}, true
 		}
+		if digits := len(strings.TrimLeft(x.Text, "0")); digits <= record.MaxDigits {
+			return parsed(record.DecimalOf(digits, 0))
+		}
 		return parsed(record.Float64)
 	case syntax.Decimal:
 		whole, fraction, _ := strings.Cut(strings.TrimLeft(x.Text, "0"), ".")
