@@ -427,6 +427,8 @@ func (b *Builder) keyText(row int) string {
 // valueText writes a value that is not NULL as SQL would.
 func valueText(t record.Type, c *record.Column, row int) string {
 	switch {
+	case t.IsWide():
+		return string(c.AppendLogical(nil, t, row))
 	case t.IsLogical():
 		return "'" + string(c.AppendLogical(nil, t, row)) + "'"
 	case t == record.String:

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -59,6 +60,8 @@ func appendBinary(to []byte, t record.Type, c *record.Column, i int) []byte {
 		to = binary.BigEndian.AppendUint64(to, uint64(us%dayMicros))
 		to = binary.BigEndian.AppendUint32(to, uint32(us/dayMicros))
 		return binary.BigEndian.AppendUint32(to, 0)
+	case t.IsWide():
+		return int128.FromBytes(c.View(i)).AppendNumeric(to, t.Scale())
 	case t.IsDecimal():
 		return appendNumeric(to, record.Decimal{Unscaled: c.Int64s[i], Scale: uint8(t.Scale())})
 	}

@@ -238,7 +238,7 @@ func plain(v any) any {
 	return v
 }
 
-// decimalOf reads a decimal. One that velo's decimals cannot have is a double.
+// decimalOf reads a decimal, wide if it has more than 18 digits. One that velo's decimals cannot have is a double.
 func decimalOf(s string) (any, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	digits := strings.TrimLeft(strings.TrimLeft(whole, "+-"), "0") + frac
@@ -248,6 +248,12 @@ func decimalOf(s string) (any, error) {
 			return nil, strconv.ErrSyntax
 		}
 		return record.Decimal{Unscaled: n, Scale: uint8(len(frac))}, nil
+	}
+	if t := record.DecimalOf(record.MaxDigits, min(len(frac), record.MaxDigits)); !strings.ContainsAny(s, "eEnN") {
+		_, bytes, err := record.ParseLogical(nil, t, s)
+		if err == nil {
+			return record.WideDecimal(t, bytes), nil
+		}
 	}
 	return strconv.ParseFloat(s, 64)
 }

@@ -40,7 +40,7 @@ func textColumn(name string) column { return column{name: name, oid: oidText, mo
 // columnOf is the column of a field.
 func columnOf(f record.Field) column {
 	c := column{name: f.Name, oid: oidOf(f.Type), mod: -1}
-	if f.Type.IsDecimal() {
+	if f.Type.IsDecimal() || f.Type.IsWide() {
 		c.mod = int32(f.Type.Precision()<<16|f.Type.Scale()) + 4
 	}
 	return c
@@ -72,7 +72,7 @@ func oidOf(t record.Type) uint32 {
 		return oidUUID
 	case t == record.Bytes:
 		return oidBytea
-	case t.IsDecimal():
+	case t.IsDecimal() || t.IsWide():
 		return oidNumeric
 	}
 	return oidText

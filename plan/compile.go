@@ -436,7 +436,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		switch {
 		case b.collect != nil:
 			return slot{kind: b.kind.State(), arg: -1, by: -1, distinct: true, collect: fmt.Sprintf("%+v", *b.collect)}
-		case b.kind == Sum && hasAvg[b.arg]:
+		case b.kind.State() == Sum && hasAvg[b.arg]:
 			return slot{kind: Avg, arg: b.arg, by: -1}
 		}
 		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct, size: b.size}
@@ -447,7 +447,7 @@ func (l *compiler) place(bound []boundAggregate) {
 		switch {
 		case b.kind == Avg:
 			return 0
-		case b.kind == Sum:
+		case b.kind.State() == Sum:
 			return 1
 		case b.kind == Count:
 			return 2
@@ -462,6 +462,7 @@ func (l *compiler) place(bound []boundAggregate) {
 			if _, ok := at[s]; ok || turn(b) != pass {
 				continue
 			}
+			b.fn = agg.StateOf(b.fn)
 			counter, counted := counters[b.arg]
 			if counted && b.kind == Count && !b.distinct {
 				at[s] = layout.Output{Word: counter, Values: -1}
@@ -489,8 +490,8 @@ func (l *compiler) place(bound []boundAggregate) {
 	for _, b := range bound {
 		o := at[slotOf(b)]
 		o.Fn = b.fn
-		o.Side = b.collect != nil && b.fn.Type().Kind() == record.String
 		o.Texts = agg.TexterOf(b.fn)
+		o.Side = b.collect != nil && b.fn.Type().Kind() == record.String && o.Texts == nil
 		if o.Values >= 0 {
 			o.Fn = agg.Uncounted(b.fn)
 		}

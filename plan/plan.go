@@ -80,6 +80,9 @@ const (
 	Max   = agg.Max
 	Avg   = agg.Avg // double precision, from the exact sum
 
+	// SumWide is Sum as a decimal of 38 digits. It is read from the same state.
+	SumWide = agg.SumWide
+
 	// The variance and its square root, in double precision: exact and rounded once for bigint and
 	// decimal. The variance of a sample is NULL for fewer than two values.
 	VarPop     = agg.VarPop

@@ -202,6 +202,12 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 	}
 }
 
+// inDoubles are the functions that compute with wide decimals in double precision.
+var inDoubles = []plan.AggregateKind{
+	plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.ApproxPercentile, plan.ApproxPercentileState,
+	plan.PercentileCont,
+}
+
 // keepsKind says whether the result of an aggregate is one of the values of its argument.
 func keepsKind(k plan.AggregateKind) bool {
 	return k == plan.Min || k == plan.Max || k.State() == plan.MinBy || k.State() == plan.MaxBy
@@ -326,6 +332,12 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				arg = expr.Null(record.Float64)
 			}
 			text = args[i].String()
+			if plain, is := arg.BeforeWide(); is && a.Func == plan.Sum && a.User == nil && !a.Distinct && filter == nil {
+				a.Func, arg, text = plan.SumWide, plain, text+" before its cast"
+			}
+			if arg.Type().IsWide() && slices.Contains(inDoubles, a.Func) {
+				arg, text = c.to(arg, record.Float64), text+" as double"
+			}
 		}
 		if a.User != nil {
 			if t := userType(a.User, i, arg.Type()); t != arg.Type() {

@@ -345,11 +345,14 @@ func (c *compiler) literal(x *syntax.Literal) (v value, ok bool) {
 		if n, ok := number(x); ok {
 			return value{e: expr.Int(record.Int64, n)}, true
 		}
+		if digits := len(strings.TrimLeft(x.Text, "0")); digits <= record.MaxDigits {
+			return parsed(record.DecimalOf(digits, 0))
+		}
 		return parsed(record.Float64)
 	case syntax.Decimal:
 		whole, fraction, _ := strings.Cut(strings.TrimLeft(x.Text, "0"), ".")
-		if digits := len(whole) + len(fraction); !strings.ContainsAny(x.Text, "eE") && digits <= record.MaxPrecision &&
-			digits > 0 {
+		digits := len(whole) + len(fraction)
+		if !strings.ContainsAny(x.Text, "eE") && digits <= record.MaxDigits && digits > 0 {
 			return parsed(record.DecimalOf(digits, len(fraction)))
 		}
 		return parsed(record.Float64)
@@ -488,22 +491,26 @@ var turned = map[expr.Op]expr.Op{
 // than a decimal may have.
 func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	_, constantB := b.e.Const()
-	if _, constant := a.e.Const(); constant && !(constantB && b.e.Type().IsDecimal()) {
+	if _, constant := a.e.Const(); constant && !(constantB && isDecimal(b.e.Type())) {
 		a, b, op = b, a, turned[op]
 	}
 	k, constant := b.e.Const()
 	t := a.e.Type()
-	if t != record.Int64 && !t.IsDecimal() || a.interval || a.open || !b.e.Type().IsDecimal() || !constant || k.Null ||
-		t.IsDecimal() && t.Scale() >= scaleOf(b.e) {
+	if t != record.Int64 && !isDecimal(t) || a.interval || a.open || !isDecimal(b.e.Type()) || !constant || k.Null ||
+		isDecimal(t) && t.Scale() >= scaleOf(b.e) {
 		return op, nil, nil, false
 	}
-	unit := record.Pow10[scaleOf(b.e)-t.Scale()]
-	whole, rest := int64(k.Bits)/unit, int64(k.Bits)%unit
-	if rest < 0 {
-		whole--
+	number := record.Decimal{Unscaled: int64(k.Bits), Scale: uint8(scaleOf(b.e))}.Wide()
+	if wide, is := b.e.WideConst(); is {
+		number = wide
+	}
+	whole, cut := number.Floor(t.Scale())
+	least, fits := whole.Decimal()
+	if !t.IsWide() && !fits {
+		return op, nil, nil, false
 	}
 	switch {
-	case rest == 0:
+	case !cut:
 	case op == expr.Eq:
 		return expr.Ne, a.e, a.e, true // false, but NULL for NULL
 	case op == expr.Ne:
@@ -513,7 +520,10 @@ func coarser(op expr.Op, a, b value) (_ expr.Op, p, q *expr.Expr, ok bool) {
 	case op == expr.Ge:
 		op = expr.Gt
 	}
-	return op, a.e, expr.Int(t, whole), true
+	if t.IsWide() {
+		return op, a.e, expr.Wide(t, whole), true
+	}
+	return op, a.e, expr.Int(t, least.Unscaled), true
 }
 
 // arithmetic is + - * / and % of numbers, times and intervals.
@@ -577,7 +587,8 @@ func (c *compiler) numeric(x *syntax.Binary, a, b value) (v value, ok bool) {
 	if !isNumber(p.Type()) || !isNumber(q.Type()) {
 		return c.notDefined(x, a, b)
 	}
-	decimal := p.Type().IsDecimal() || q.Type().IsDecimal()
+	decimal := isDecimal(p.Type()) || isDecimal(q.Type())
+	wide := p.Type().IsWide() || q.Type().IsWide() || x.Op == "*" && scaleOf(p)+scaleOf(q) > record.MaxPrecision
 	switch {
 	case p.Type() == record.Float64 || q.Type() == record.Float64 || decimal && x.Op == "/":
 		if x.Op == "%" {
@@ -586,10 +597,10 @@ func (c *compiler) numeric(x *syntax.Binary, a, b value) (v value, ok bool) {
 		}
 		p, q = c.to(p, record.Float64), c.to(q, record.Float64)
 	case decimal && x.Op == "*":
-		p, q = c.toDecimal(p, scaleOf(p)), c.toDecimal(q, scaleOf(q))
+		p, q = c.toDecimal(p, wide, scaleOf(p)), c.toDecimal(q, wide, scaleOf(q))
 	case decimal:
 		scale := max(scaleOf(p), scaleOf(q))
-		p, q = c.toDecimal(p, scale), c.toDecimal(q, scale)
+		p, q = c.toDecimal(p, wide, scale), c.toDecimal(q, wide, scale)
 	}
 	return c.make(x.Pos, arithmetics[x.Op], p, q)
 }
@@ -663,7 +674,23 @@ func typeOf(v value) string {
 	return v.e.Type().String()
 }
 
-func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
+func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || isDecimal(t) }
+
+// isDecimal says whether a type is a decimal, of one word or wide.
+func isDecimal(t record.Type) bool { return t.IsDecimal() || t.IsWide() }
+
+// decimalOf is the decimal type with the most digits there may be, wide or not, of which scale are
+// after the point.
+func decimalOf(wide bool, scale int) record.Type {
+	if wide {
+		return record.DecimalOf(record.MaxDigits, scale)
+	}
+	return record.DecimalOf(record.MaxPrecision, scale)
+}
+
+// withDigits is the decimal type for a constant with that many digits, scale of them after the
+// point: the least digits are those of a word.
+func withDigits(digits, scale int) record.Type { return decimalOf(digits > record.MaxPrecision, scale) }
 
 func scaleOf(e *expr.Expr) int { return e.Type().Scale() }
 
@@ -676,13 +703,13 @@ func (c *compiler) to(e *expr.Expr, t record.Type) *expr.Expr {
 	return x
 }
 
-// toDecimal is a number as a decimal of a scale.
-func (c *compiler) toDecimal(e *expr.Expr, scale int) *expr.Expr {
+// toDecimal is a number as a decimal of a scale, wide or not.
+func (c *compiler) toDecimal(e *expr.Expr, wide bool, scale int) *expr.Expr {
 	t := e.Type()
-	if t.IsDecimal() && t.Scale() == scale {
+	if isDecimal(t) && t.IsWide() == wide && t.Scale() == scale {
 		return e
 	}
-	return c.to(e, record.DecimalOf(record.MaxPrecision, scale))
+	return c.to(e, decimalOf(wide, scale))
 }
 
 // same binds expressions and converts them to one type.
@@ -702,7 +729,7 @@ func (c *compiler) same(pos syntax.Pos, l leaf, all ...syntax.Expr) ([]*expr.Exp
 // unify converts values to one type: the type of those which are not open, or for numbers, a type
 // that holds all of them.
 func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*expr.Expr, bool) {
-	t, intervals, scale := record.Type(0), 0, 0
+	t, intervals, wide, scale := record.Type(0), 0, false, 0
 	if !c.exact(all, values) {
 		return nil, false
 	}
@@ -725,7 +752,7 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 			c.fault(pos, "%v and %v do not fit each other: %s, %s", t, u, all[0], all[i])
 			return nil, false
 		}
-		scale = max(scale, v.e.Type().Scale())
+		wide, scale = wide || v.e.Type().IsWide(), max(scale, v.e.Type().Scale())
 	}
 	switch {
 	case intervals > 0 && t != 0:
@@ -735,8 +762,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		t = record.Int64
 	case t == 0:
 		t = record.String
-	case t.IsDecimal():
-		t = record.DecimalOf(record.MaxPrecision, scale)
+	case isDecimal(t):
+		t = decimalOf(wide, scale)
 	}
 	var args []*expr.Expr
 	for i, v := range values {
@@ -753,8 +780,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 				v = value{e: expr.Int(record.Int64, int64(d))}
 			}
 		}
-		if t.IsDecimal() {
-			v.e = c.numberOf(v, scale)
+		if isDecimal(t) {
+			v.e = c.numberOf(v, wide, scale)
 		} else if t == record.Float64 && !v.open {
 			v.e = c.to(v.e, t)
 		}
@@ -783,7 +810,7 @@ func (c *compiler) exact(all []syntax.Expr, values []value) bool {
 		if t := v.e.Type(); !v.open && (t == record.Float64 || !isNumber(t)) {
 			return true
 		}
-		decimals = decimals || v.e.Type().IsDecimal()
+		decimals = decimals || isDecimal(v.e.Type())
 	}
 	if !decimals {
 		return true
@@ -800,11 +827,11 @@ func (c *compiler) exact(all []syntax.Expr, values []value) bool {
 		}
 		whole, fraction, _ := strings.Cut(digits, ".")
 		whole, fraction = strings.TrimLeft(whole, "0"), strings.TrimRight(fraction, "0")
-		if len(whole)+len(fraction) > record.MaxPrecision {
-			c.fault(all[i].Start(), "%s has more than %d digits", all[i], record.MaxPrecision)
+		if len(whole)+len(fraction) > record.MaxDigits {
+			c.fault(all[i].Start(), "%s has more than %d digits", all[i], record.MaxDigits)
 			return false
 		}
-		v, ok := c.as(v, record.DecimalOf(record.MaxPrecision, len(fraction)), all[i])
+		v, ok := c.as(v, withDigits(len(whole)+len(fraction), len(fraction)), all[i])
 		if !ok {
 			return false
 		}
@@ -814,11 +841,11 @@ func (c *compiler) exact(all []syntax.Expr, values []value) bool {
 }
 
 // numberOf is a number as a decimal of a scale; an open value stays open.
-func (c *compiler) numberOf(v value, scale int) *expr.Expr {
+func (c *compiler) numberOf(v value, wide bool, scale int) *expr.Expr {
 	if v.open {
 		return v.e
 	}
-	return c.toDecimal(v.e, scale)
+	return c.toDecimal(v.e, wide, scale)
 }
 
 func (c *compiler) caseOf(x *syntax.Case, l leaf) (v value, ok bool) {

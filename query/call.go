@@ -208,7 +208,7 @@ func (c *compiler) nullIf(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
-	if first, _ := c.bind(x.Args[0], l); !first.open && first.e.Type().IsDecimal() {
+	if first, _ := c.bind(x.Args[0], l); !first.open && isDecimal(first.e.Type()) {
 		// The result has the digits of the first argument, as in PostgreSQL.
 		e, err := expr.Cast(v.e, first.e.Type())
 		return value{e: e}, err == nil

@@ -97,14 +97,14 @@ func freeDecimal(t syntax.TypeName, v value) (record.Type, bool) {
 	k, _ := v.e.Const()
 	switch u := v.e.Type(); {
 	case v.interval:
-	case u.IsDecimal():
+	case isDecimal(u):
 		return u, true
 	case u == record.Int64:
 		return record.DecimalOf(record.MaxPrecision, 0), true
 	case v.open && !k.Null:
 		whole, fraction, _ := strings.Cut(strings.TrimLeft(strings.TrimSpace(k.Text), "+-"), ".")
-		if strings.Trim(whole+fraction, "0123456789") == "" && len(whole)+len(fraction) <= record.MaxPrecision {
-			return record.DecimalOf(record.MaxPrecision, len(fraction)), true
+		if strings.Trim(whole+fraction, "0123456789") == "" && len(whole)+len(fraction) <= record.MaxDigits {
+			return withDigits(len(whole)+len(fraction), len(fraction)), true
 		}
 	}
 	return 0, false
@@ -161,13 +161,13 @@ func typeNamed(t syntax.TypeName) (record.Type, error) {
 		default:
 			p = t.Args[0]
 		}
-		if p < 1 || p > record.MaxPrecision || s < 0 || s > p {
+		if p < 1 || p > record.MaxDigits || s < 0 || s > p {
 			hint := ""
-			if p > record.MaxPrecision {
+			if p > record.MaxDigits {
 				hint = ": for more, write double precision, which has 15 of them, or text, which keeps all"
 			}
 			return 0, fmt.Errorf("%s(%d, %d): expected up to %d digits, and no more of them after the point%s", t.Name,
-				p, s, record.MaxPrecision, hint)
+				p, s, record.MaxDigits, hint)
 		}
 		return record.DecimalOf(int(p), int(s)), nil
 	}

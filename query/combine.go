@@ -284,8 +284,8 @@ func (c *compiler) fitColumn(set *syntax.SetOperation, arms []*compiler, i int) 
 		return 0, false
 	}
 	t := args[0].Type()
-	if t.IsDecimal() { // constants have as many digits as they were written with
-		t = record.DecimalOf(record.MaxPrecision, scaleOf(args[0]))
+	if isDecimal(t) { // constants have as many digits as they were written with
+		t = decimalOf(t.IsWide(), scaleOf(args[0]))
 	}
 	for n, arm := range arms {
 		if of := values[n].e.Type(); arm.query.Numbered && t == record.Float64 && of != t && !values[n].open {

@@ -159,7 +159,7 @@ func (c *compiler) typeName(x *syntax.Call, l leaf) (v value, ok bool) {
 		name = "unknown"
 	case v.interval:
 		name = "interval"
-	case t.IsDecimal():
+	case isDecimal(t):
 		name = "numeric"
 	case t == record.Timestamp:
 		name = "timestamp with time zone"

@@ -416,7 +416,8 @@ func (c *compiler) rowOf(s *scope, want *expr.Expr) *expr.Expr {
 // likeKey is x with the type of a column of the key, if it fits that without loss.
 func (c *compiler) likeKey(x *expr.Expr, f record.Field, s *scope, at syntax.Expr) *expr.Expr {
 	switch have := x.Type(); {
-	case have == f.Type, have.IsDecimal() && f.Type.IsDecimal() && have.Scale() == f.Type.Scale():
+	case have == f.Type, isDecimal(have) && isDecimal(f.Type) && have.IsWide() == f.Type.IsWide() &&
+		have.Scale() == f.Type.Scale():
 		return x
 	case have == record.Int64 && f.Type == record.Float64:
 		if y, err := expr.Cast(x, f.Type); err == nil {

@@ -88,12 +88,15 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	k, constant := d.e.Const()
-	n := int64(k.Bits)
-	if !constant || d.e.Type() != record.Int64 || d.interval || k.Null || n > record.MaxPrecision || n < -400 {
-		c.fault(x.Args[1].Start(), "the digits of %s must be a constant, up to %d", x.Name, record.MaxPrecision)
+	n, most := int64(k.Bits), record.MaxPrecision
+	if e.Type().IsWide() {
+		most = record.MaxDigits
+	}
+	if !constant || d.e.Type() != record.Int64 || d.interval || k.Null || n > int64(most) || n < -400 {
+		c.fault(x.Args[1].Start(), "the digits of %s must be a constant, up to %d", x.Name, most)
 		return v, false
 	}
-	if t := e.Type(); n >= 0 && (t == record.Int64 || t.IsDecimal() && int(n) >= t.Scale()) {
+	if t := e.Type(); n >= 0 && (t == record.Int64 || isDecimal(t) && int(n) >= t.Scale()) {
 		return value{e: e}, true
 	}
 	e, err := expr.RoundTo(e, int(n), op == expr.Trunc)

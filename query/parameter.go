@@ -92,17 +92,20 @@ func constantOf(v any) (string, error) {
 		return typedText(record.UUID, string(record.AppendLogical(nil, record.UUID, 0, v[:])))
 	case record.Literal:
 		if !v.Type.IsLogical() || !v.Type.Valid() {
-			return "", fmt.Errorf("a literal of type %v, expected time, interval, uuid or bytea", v.Type)
+			return "", fmt.Errorf("a literal of type %v, expected time, interval, uuid, bytea or a decimal of more than %d digits",
+				v.Type, record.MaxPrecision)
 		}
 		if _, _, err := record.ParseLogical(nil, v.Type, v.Text); err != nil {
 			return "", err
 		}
 		return typedText(v.Type, v.Text)
+	case record.Decimal128:
+		return typedText(record.DecimalOf(record.MaxDigits, int(v.Scale)), v.String())
 	case record.Decimal:
 		return fmt.Sprintf("CAST('%v' AS decimal(%d,%d))", v, record.MaxPrecision, v.Scale), nil
 	}
 	return "", fmt.Errorf("%T is no type of a value, expected nil, bool, int64, float64, string, time.Time, "+
-		"time.Duration, [16]byte, record.Decimal or record.Literal", v)
+		"time.Duration, [16]byte, record.Decimal, record.Decimal128 or record.Literal", v)
 }
 
 // typedText is a value of a logical type.

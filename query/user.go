@@ -123,7 +123,11 @@ func (c *compiler) userArgument(f *expr.User, i int, v value, at syntax.Expr) (*
 		e = c.to(e, record.DecimalOf(record.MaxPrecision, 0))
 	}
 	if ok && !e.Type().IsDecimal() {
-		c.fault(at.Start(), "%s of %s, expected a decimal", f.Name(), typeOf(v))
+		hint := ""
+		if e.Type().IsWide() {
+			hint = fmt.Sprintf(" of up to %d digits: cast it", record.MaxPrecision)
+		}
+		c.fault(at.Start(), "%s of %s, expected a decimal%s", f.Name(), typeOf(v), hint)
 		return nil, false
 	}
 	return e, ok

@@ -54,8 +54,8 @@ func (c *compiler) given(q *syntax.Select) bool {
 		if i < len(q.From.Columns) {
 			f.Name = q.From.Columns[i]
 		}
-		if f.Type.IsDecimal() { // constants have as many digits as they were written with
-			f.Type = record.DecimalOf(record.MaxPrecision, scaleOf(values[0]))
+		if isDecimal(f.Type) { // constants have as many digits as they were written with
+			f.Type = decimalOf(f.Type.IsWide(), scaleOf(values[0]))
 		}
 		for n, v := range values {
 			v = c.to(v, f.Type)

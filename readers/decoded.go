@@ -47,9 +47,20 @@ func (f *field) logicalValue(c *record.Column, row int, text []byte) (err error)
 	return err
 }
 
+// comma says whether the values are numbers that have a comma instead of the point.
+func (f *field) comma() bool { return f.logical.IsWide() && f.rules.DecimalComma }
+
 // decode appends the bytes that a text stands for to a column, and makes them the value of a row.
 func (f *field) decode(c *record.Column, row int, text []byte) error {
 	at := len(c.Bytes)
+	if f.comma() {
+		var point [maxNumberBytes]byte
+		with, err := withPoint(point[:], text)
+		if err != nil {
+			return err
+		}
+		text = with
+	}
 	_, bytes, err := record.ParseLogical(c.Bytes, f.logical, view(text))
 	if err != nil {
 		return err

@@ -698,6 +698,8 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		c.Int64s[row], err = f.time(l.inner(text, span))
 	case (f.kind == fieldLogical || f.kind == fieldBytes) && span.kind == jsonString:
 		err = f.logicalValue(c, row, l.inner(text, span))
+	case f.kind == fieldBytes && f.logical.IsWide() && span.kind == jsonNumber:
+		err = f.decode(c, row, text)
 	case f.kind == fieldTime && span.kind == jsonNumber && (f.rules.TimeUnit != 0 || f.rules.TimeFormat != nil):
 		if f.rules.TimeUnit != 0 {
 			c.Int64s[row], err = record.ParseEpoch(view(text), f.rules.TimeUnit)

@@ -172,6 +172,13 @@ func (f *field) value(text []byte) (n int64, x float64, err error) {
 	case fieldTime:
 		n, err = f.time(text)
 	case fieldLogical, fieldBytes:
+		if f.comma() {
+			var point [maxNumberBytes]byte
+			text, err = withPoint(point[:], text)
+			if err != nil {
+				return 0, 0, err
+			}
+		}
 		var word uint64
 		word, _, err = record.ParseLogical(nil, f.logical, view(text)) // its error quotes a copy
 		n = int64(word)

@@ -31,7 +31,8 @@ func DecoderOf[T any](schema *Schema) (*Decoder[T], error) {
 			continue
 		}
 		typ := schema.Field(i).Type
-		if f.typ != typ && !(f.source == fromDecimal && typ.IsDecimal()) && !(f.typ == Int64 && typ == Timestamp) &&
+		if f.typ != typ && !(f.source == fromDecimal && typ.IsDecimal()) &&
+			!(f.source == fromWide && (typ.IsDecimal() || typ.IsWide())) && !(f.typ == Int64 && typ == Timestamp) &&
 			!(f.typ == Int64 && f.source == fromInt && f.bits == 64 && typ.IsLogical() && typ.IsFixed()) &&
 			!(f.source == fromBytes && typ.Kind() == String) {
 			faults = append(faults, fmt.Errorf("record: %s is %v, column %q is %v", f.path, f.typ, f.name, typ))
@@ -79,6 +80,9 @@ func (d *Decoder[T]) Set(v *T, i int, word uint64, text []byte, null bool) error
 		case fromDecimal:
 			*(*Decimal)(at) = Decimal{}
 			return nil
+		case fromWide:
+			*(*Decimal128)(at) = Decimal128{}
+			return nil
 		}
 		word, text = 0, nil
 	}
@@ -98,6 +102,8 @@ func (op *encodeOp) newValue() unsafe.Pointer {
 		return unsafe.Pointer(new(time.Time))
 	case fromDecimal:
 		return unsafe.Pointer(new(Decimal))
+	case fromWide:
+		return unsafe.Pointer(new(Decimal128))
 	}
 	return unsafe.Pointer(new(uint64)) // as large and as aligned as any number
 }
@@ -133,6 +139,12 @@ func (op *encodeOp) store(at unsafe.Pointer, word uint64, text []byte) error {
 		*(*time.Time)(at) = time.Unix(0, int64(word)).UTC()
 	case fromDecimal:
 		*(*Decimal)(at) = Decimal{int64(word), uint8(op.typ.Scale())}
+	case fromWide:
+		d := Decimal{int64(word), uint8(op.typ.Scale())}.Wide()
+		if op.typ.IsWide() {
+			d = WideDecimal(op.typ, text)
+		}
+		*(*Decimal128)(at) = d
 	}
 	return nil
 }

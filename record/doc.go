@@ -19,7 +19,8 @@
 // # Values
 //
 // Values are bool, int64, float64, string (UTF-8, compared by bytes), timestamp (int64 nanoseconds
-// UTC) and decimal(p <= 18, s), an int64 that counts units of 10^-s. Any of them may be NULL if the
+// UTC) and decimal(p, s), which counts units of 10^-s: in an int64 up to 18 digits, and in 16 bytes
+// up to 38 (see Decimal128). Any of them may be NULL if the
 // schema says nullable. In a group key, NULL is a value like any other.
 //
 // # What is not here

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"time"
 	"unsafe"
+
+	"github.com/velo-engine/velo/internal/int128"
 )
 
 // An Encoder appends Go structs to batches. It is for readers and feeds that have their records as
@@ -81,7 +83,7 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		case !ok:
 			fault("no field for column %q, which is not nullable", c.Name)
 			continue
-		case f.typ != c.Type && !(f.source == fromDecimal && c.Type.IsDecimal()) &&
+		case f.typ != c.Type && !(f.isDecimal() && (c.Type.IsDecimal() || c.Type.IsWide())) &&
 			!(f.duration && f.typ == Int64 && c.Type.IsLogical() && c.Type.IsFixed()):
 			fault("column %q is %v, %s is %v", c.Name, c.Type, f.path, f.typ)
 			continue
@@ -92,10 +94,11 @@ func EncoderOf[T any](schema *Schema) (*Encoder[T], error) {
 		op := encodeOp{f, i, c.Type}
 		e.ops = append(e.ops, op)
 		switch {
-		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.source == fromDecimal, c.Type == TimeOfDay,
+		case f.source == fromUint && f.bits == 64, f.source == fromTime, f.isDecimal(), c.Type == TimeOfDay,
 			f.source == fromInt && c.Type.IsDecimal():
 			e.checks = append(e.checks, op)
-		case c.Type.Kind() == String && f.source != fromSymbol:
+		}
+		if c.Type.Kind() == String && f.source != fromSymbol {
 			e.texts = append(e.texts, op)
 		}
 	}
@@ -122,7 +125,7 @@ func (e *Encoder[T]) Append(b *Batch, v *T) (bool, error) {
 	}
 	text := 0
 	for i := range e.texts {
-		text += len(e.texts[i].text(base))
+		text += e.texts[i].textLen(base)
 	}
 	if b.rows == b.limit || !b.roomFor(text) {
 		return false, nil
@@ -207,7 +210,7 @@ func (e *Encoder[T]) textsFit(b *Batch, vs []T) int {
 	}
 	for i := range vs {
 		for k := range e.texts {
-			room -= len(e.texts[k].text(unsafe.Pointer(&vs[i])))
+			room -= e.texts[k].textLen(unsafe.Pointer(&vs[i]))
 		}
 		if room < 0 {
 			return i
@@ -220,12 +223,12 @@ func (e *Encoder[T]) textsFit(b *Batch, vs []T) int {
 func (op *encodeOp) length(base unsafe.Pointer, n int, size uintptr) (all int) {
 	if op.null {
 		for i := range n {
-			all += len(op.text(unsafe.Add(base, uintptr(i)*size)))
+			all += op.textLen(unsafe.Add(base, uintptr(i)*size))
 		}
 		return all
 	}
-	if op.source == fromUUID {
-		return n * uuidBytes
+	if op.source == fromUUID || op.typ.IsWide() {
+		return n * uuidBytes // as many bytes as a wide decimal has
 	}
 	at := unsafe.Add(base, op.offset)
 	for i := range n {
@@ -246,6 +249,10 @@ func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
 	case op.source == fromSymbol:
 		table := symbols.table.Load()
 		c.Views[row], c.Bytes = table.views[(*Symbol)(op.pointer(base)).id], table.bytes
+	case op.typ.IsWide():
+		var bytes [int128.Size]byte
+		d, _ := op.decimal(base)
+		setText(b, op.column, d.AppendBytes(bytes[:0]))
 	case op.typ.Kind() == String:
 		setText(b, op.column, op.text(base))
 	case op.typ == Float64:
@@ -306,6 +313,12 @@ func (op *encodeOp) fillTexts(b *Batch, first, n int, base unsafe.Pointer, size 
 			text = append(text, (*[uuidBytes]byte)(unsafe.Add(at, uintptr(i)*size))[:]...)
 			continue
 		}
+		if op.typ.IsWide() {
+			d, _ := op.decimal(unsafe.Add(base, uintptr(i)*size))
+			views[i] = View{uint32(len(text)), int128.Size}
+			text = d.AppendBytes(text)
+			continue
+		}
 		s := *(*string)(unsafe.Add(at, uintptr(i)*size)) // a []byte begins as a string does
 		views[i] = View{uint32(len(text)), uint32(len(s))}
 		text = append(text, s...)
@@ -333,6 +346,23 @@ func (op *encodeOp) pointer(base unsafe.Pointer) unsafe.Pointer {
 		return *(*unsafe.Pointer)(p)
 	}
 	return p
+}
+
+// textLen is the length of the text of a record, 0 for a nil pointer.
+func (op *encodeOp) textLen(base unsafe.Pointer) int {
+	if op.typ.IsWide() {
+		return int128.Size
+	}
+	return len(op.text(base))
+}
+
+// decimal is the value of a decimal field with the digits of the column. The field is not nil.
+func (op *encodeOp) decimal(base unsafe.Pointer) (Decimal128, error) {
+	p := op.pointer(base)
+	if op.source == fromWide {
+		return (*Decimal128)(p).Rescale(op.typ)
+	}
+	return (*Decimal)(p).Wide().Rescale(op.typ)
 }
 
 func (op *encodeOp) text(base unsafe.Pointer) string {
@@ -393,12 +423,18 @@ func (op *encodeOp) word(base unsafe.Pointer) (int64, error) {
 		}
 		return t.UnixNano(), nil
 	default:
-		d := *(*Decimal)(p)
-		v, err := d.Rescale(op.typ)
+		if op.source == fromDecimal && op.typ.IsDecimal() {
+			v, err := (*Decimal)(p).Rescale(op.typ)
+			if err != nil {
+				return 0, fmt.Errorf("record: %s: column %q: %w", op.path, op.name, err)
+			}
+			return v, nil
+		}
+		d, err := op.decimal(base)
 		if err != nil {
 			return 0, fmt.Errorf("record: %s: column %q: %w", op.path, op.name, err)
 		}
-		return v, nil
+		return int64(d.Low), nil // of a column of one word, which it fits
 	}
 }
 

@@ -19,8 +19,8 @@ type Literal struct {
 }
 
 // AppendLogical appends the text of a value of a logical type as PostgreSQL writes it: 09:30:00.5
-// for a time, 1 day 02:00:00 for an interval, 36 characters in lower case for a uuid, and
-// \xdeadbeef for a bytea. word is the value of a type that IsFixed, text is the value of another.
+// for a time, 1 day 02:00:00 for an interval, 36 characters in lower case for a uuid, \xdeadbeef for
+// a bytea, and a number with all digits after the point for a wide decimal. word is the value of a type that IsFixed, text is the value of another.
 // It panics if t is not logical.
 func AppendLogical(to []byte, t Type, word uint64, text []byte) []byte {
 	switch t {
@@ -32,6 +32,9 @@ func AppendLogical(to []byte, t Type, word uint64, text []byte) []byte {
 		return appendUUID(to, text)
 	case Bytes:
 		return hex.AppendEncode(append(to, '\\', 'x'), text)
+	}
+	if t.IsWide() {
+		return appendWide(to, t, text)
 	}
 	panic(fmt.Sprintf("record: %v is no logical type", t))
 }
@@ -64,6 +67,10 @@ func ParseLogical(to []byte, t Type, text string) (word uint64, value []byte, er
 		value, err = parseBytes(to, text) // a blank is a byte
 		return 0, value, err
 	}
+	if t.IsWide() {
+		value, err = parseWide(to, t, trimmed)
+		return 0, value, err
+	}
 	return 0, to, fmt.Errorf("%v is no logical type", t)
 }
 
@@ -80,6 +87,9 @@ func CheckLogical(t Type, word uint64) error {
 func CheckLogicalText(t Type, text []byte) error {
 	if t == UUID && len(text) != uuidBytes {
 		return fmt.Errorf("%d bytes are no uuid, which has %d", len(text), uuidBytes)
+	}
+	if t.IsWide() {
+		return checkWide(t, text)
 	}
 	return nil
 }

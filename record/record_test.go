@@ -25,7 +25,7 @@ func mustSchema(t testing.TB, fields ...Field) *Schema {
 // Goal: a schema names every fault at once, and prints as SQL writes it.
 func TestSchema(t *testing.T) {
 	_, err := NewSchema("", Field{"a", Int64, false}, Field{"a", Int64, false}, Field{"", String, false},
-		Field{"d", DecimalOf(19, 2), false}, Field{"e", DecimalOf(3, 4), false}, Field{"f", 0, false})
+		Field{"d", DecimalOf(39, 2), false}, Field{"e", DecimalOf(3, 4), false}, Field{"f", 0, false})
 	if err == nil {
 		t.Fatal("no fault found")
 	}

@@ -55,7 +55,7 @@ func NewSchema(name string, fields ...Field) (*Schema, error) {
 		}
 		if !f.Type.Valid() {
 			if f.Type.IsDecimal() {
-				fault("field %q: a decimal has a precision of 1..%d and a scale of 0..precision", f.Name, MaxPrecision)
+				fault("field %q: a decimal has a precision of 1..%d and a scale of 0..precision", f.Name, MaxDigits)
 			} else {
 				fault("field %q: %v is not a type", f.Name, f.Type)
 			}

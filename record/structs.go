@@ -38,12 +38,14 @@ const (
 	fromDecimal
 	fromSymbol
 	fromUUID // [16]byte
+	fromWide // Decimal128
 )
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
 	decimalType  = reflect.TypeFor[Decimal]()
+	wideType     = reflect.TypeFor[Decimal128]()
 	symbolType   = reflect.TypeFor[Symbol]()
 )
 
@@ -57,7 +59,7 @@ func structFields(t reflect.Type, base uintptr, path string) (fields []structFie
 		}
 		at := path + "." + f.Name
 		if f.Anonymous && f.Type.Kind() == reflect.Struct && tag == "" && f.Type != timeType &&
-			f.Type != decimalType && f.Type != symbolType {
+			f.Type != decimalType && f.Type != wideType && f.Type != symbolType {
 			inner, more := structFields(f.Type, base+f.Offset, at)
 			fields, faults = append(fields, inner...), append(faults, more...)
 			continue
@@ -100,11 +102,15 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 	switch k := t.Kind(); {
 	case t == timeType:
 		sf.source, sf.typ = fromTime, Timestamp
-	case t == decimalType:
-		if decimal == 0 {
-			return fault("a record.Decimal needs its type in the tag, like `velo:%q`", name+",decimal(18,2)")
-		}
+	case t == decimalType || t == wideType:
 		sf.source, sf.typ = fromDecimal, decimal
+		like := ",decimal(18,2)"
+		if t == wideType {
+			sf.source, like = fromWide, ",decimal(38,2)"
+		}
+		if decimal == 0 {
+			return fault("a record.%s needs its type in the tag, like `velo:%q`", t.Name(), name+like)
+		}
 	case t == symbolType:
 		sf.source, sf.typ = fromSymbol, String
 	case k == reflect.Bool:
@@ -123,7 +129,7 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 		sf.source, sf.typ = fromBytes, String
 	default:
 		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, [16]byte, "+
-			"time.Time, record.Decimal, record.Symbol or a pointer to one; the tag `velo:\"-\"` leaves a field out",
+			"time.Time, record.Decimal, record.Decimal128, record.Symbol or a pointer to one; the tag `velo:\"-\"` leaves a field out",
 			f.Type)
 	}
 	sf.duration = t == durationType
@@ -136,14 +142,20 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 		}
 		sf.typ = logical
 	}
-	if decimal != 0 && sf.source != fromDecimal {
-		if sf.source != fromInt {
-			return fault("the tag %q is for record.Decimal and signed integers, not %v", tag, f.Type)
+	if decimal != 0 && !sf.isDecimal() {
+		switch {
+		case sf.source != fromInt:
+			return fault("the tag %q is for record.Decimal, record.Decimal128 and signed integers, not %v", tag, f.Type)
+		case decimal.IsWide():
+			return fault("the tag %q: more than %d digits need a record.Decimal128", tag, MaxPrecision)
 		}
 		sf.typ = decimal // the integer holds units of 10^-scale
 	}
 	return sf, nil
 }
+
+// isDecimal says whether the field is a decimal, of one word or wide.
+func (f *structField) isDecimal() bool { return f.source == fromDecimal || f.source == fromWide }
 
 // logicalTags are the options of the tag velo that say which logical type a column has.
 var logicalTags = map[string]Type{"time": TimeOfDay, "interval": Interval, "uuid": UUID, "bytea": Bytes}
@@ -160,7 +172,7 @@ func parseDecimalTag(s string) (Type, error) {
 	}
 	t := DecimalOf(precision, scale)
 	if !t.Valid() {
-		return 0, fmt.Errorf("%s: a decimal has a precision of 1..%d and a scale of 0..precision", s, MaxPrecision)
+		return 0, fmt.Errorf("%s: a decimal has a precision of 1..%d and a scale of 0..precision", s, MaxDigits)
 	}
 	return t, nil
 }
@@ -206,7 +218,8 @@ func columnsOf[T any]() ([]structField, error) {
 //	[16]byte                 uuid
 //	record.Symbol            text that repeats
 //	time.Time                timestamp
-//	record.Decimal           decimal(p,s), from the tag
+//	record.Decimal           decimal(p,s) of up to 18 digits, from the tag
+//	record.Decimal128        decimal(p,s) of up to 38 digits, from the tag
 //	a pointer to one         the same, and nil is NULL
 //
 // The tag velo gives the name, and the type if the Go type leaves it open:

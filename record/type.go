@@ -1,6 +1,10 @@
 package record
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/velo-engine/velo/internal/int128"
+)
 
 // A Type is the type of one column. Types are comparable with ==.
 //
@@ -29,6 +33,8 @@ const (
 	UUID = String | 1<<logicalShift
 	// Bytes is a text of any bytes.
 	Bytes = String | 2<<logicalShift
+	// kindWide is a wide decimal, with its precision and scale: a text of 16 bytes.
+	kindWide = String | 3<<logicalShift
 
 	logicalShift = 24
 )
@@ -36,36 +42,53 @@ const (
 // DayNanos is the number of nanoseconds of a day of 24 hours.
 const DayNanos = 24 * 3600 * 1_000_000_000
 
-// Types are all types without parameters, and one decimal. Tests go through them, so that no reader
-// and no writer forgets one.
+// Types are all types without parameters, and a decimal of each size. Tests go through them, so that
+// no reader and no writer forgets one.
 func Types() []Type {
-	return []Type{Bool, Int64, Float64, String, Timestamp, DecimalOf(MaxPrecision, 2), TimeOfDay, Interval, UUID, Bytes}
+	return []Type{
+		Bool, Int64, Float64, String, Timestamp, DecimalOf(MaxPrecision, 2), TimeOfDay, Interval, UUID, Bytes,
+		DecimalOf(MaxDigits, 4),
+	}
 }
 
-// MaxPrecision is the number of digits a decimal may have: as many as an int64 can always hold.
+// MaxPrecision is the number of digits a decimal of one word may have: as many as an int64 can
+// always hold.
 const MaxPrecision = 18
 
+// MaxDigits is the number of digits any decimal may have. A decimal of more than MaxPrecision digits
+// is a wide decimal.
+const MaxDigits = int128.Digits
+
 // DecimalOf is the type of exact decimals with precision digits, scale of them after the point. A
-// value is kept as the integer value*10^scale. NewSchema refuses a precision outside 1..18 and a
-// scale outside 0..precision.
+// value is kept as the integer value*10^scale: in one word if it has up to MaxPrecision digits, and
+// otherwise in the 16 bytes of a wide decimal, see Decimal128. NewSchema refuses a precision outside
+// 1..38 and a scale outside 0..precision.
 func DecimalOf(precision, scale int) Type {
-	if precision < 1 || precision > MaxPrecision || scale < 0 || scale > precision {
-		precision, scale = 0, 0 // not valid: NewSchema names the column
+	if precision < 1 || precision > MaxDigits || scale < 0 || scale > precision {
+		return kindDecimal // not valid: NewSchema names the column
 	}
-	return kindDecimal | Type(precision)<<8 | Type(scale)<<16
+	parameters := Type(precision)<<8 | Type(scale)<<16
+	if precision > MaxPrecision {
+		return kindWide | parameters
+	}
+	return kindDecimal | parameters
 }
 
-// IsDecimal says whether t came from DecimalOf.
+// IsDecimal says whether t is a decimal of one word.
 func (t Type) IsDecimal() bool { return t&0xff == kindDecimal }
 
-// Precision is the number of digits of a decimal type, and 0 for any other type.
+// IsWide says whether t is a wide decimal: of more than MaxPrecision digits, and of two words.
+func (t Type) IsWide() bool { return t&^(0xffff<<8) == kindWide }
+
+// Precision is the number of digits of a decimal type, wide or not, and 0 for any other type.
 func (t Type) Precision() int { return int(t >> 8 & 0xff) }
 
-// Scale is the number of digits after the point of a decimal type, and 0 for any other type.
+// Scale is the number of digits after the point of a decimal type, wide or not, and 0 for any other
+// type.
 func (t Type) Scale() int { return int(t >> 16 & 0xff) }
 
 // Kind is the type as whose values the values of t lie in memory: Int64 for TimeOfDay and Interval,
-// String for UUID and Bytes. Every other type without parameters is its own kind. All decimals have
+// String for UUID, Bytes and wide decimals. Every other type without parameters is its own kind. All decimals have
 // one kind, which is no type: a decimal is a word, as an Int64 is.
 func (t Type) Kind() Type { return t & 0xff }
 
@@ -82,7 +105,7 @@ func (t Type) Valid() bool {
 	case Bool, Int64, Float64, String, Timestamp, TimeOfDay, Interval, UUID, Bytes:
 		return true
 	}
-	return !t.IsLogical() && t.IsDecimal() && t.Precision() > 0
+	return t.IsWide() && t.Precision() > MaxPrecision || !t.IsLogical() && t.IsDecimal() && t.Precision() > 0
 }
 
 // String is the type as SQL writes it.
@@ -106,7 +129,7 @@ func (t Type) String() string {
 		return "uuid"
 	case t == Bytes:
 		return "bytea"
-	case t.IsDecimal() && t.Precision() > 0:
+	case (t.IsDecimal() || t.IsWide()) && t.Precision() > 0:
 		return fmt.Sprintf("decimal(%d,%d)", t.Precision(), t.Scale())
 	case t.IsDecimal():
 		return "decimal(invalid)"

@@ -197,6 +197,14 @@ func fold[V repeated](g *Groups, s *layout.AggState, state []uint64, values []V)
 		}
 		g.set(c, state, expr.Value{Text: text})
 	default:
+		if c.Type.Kind() == record.String {
+			texts := make([]string, len(values))
+			for i, x := range values {
+				texts[i] = x.value(c.Type).Text
+			}
+			agg.AddTexts(s.Fn, state, texts)
+			return
+		}
 		words := make([]uint64, len(values))
 		for i, x := range values {
 			words[i] = x.value(c.Type).Bits

@@ -14,7 +14,7 @@ import (
 
 // A Value is a Go type that a column of a result can be read as.
 type Value interface {
-	bool | int64 | float64 | string | time.Time | time.Duration | [16]byte | record.Decimal
+	bool | int64 | float64 | string | time.Time | time.Duration | [16]byte | record.Decimal | record.Decimal128
 }
 
 // A Column reads one column of a result from rows. Any number of goroutines may use it.
@@ -33,7 +33,8 @@ type Column[T Value] struct {
 //	double precision float64
 //	text             string
 //	timestamp        time.Time, or int64 for the nanoseconds
-//	decimal(p,s)     record.Decimal, or float64 for the nearest
+//	decimal(p,s)     record.Decimal, or float64 for the nearest; of more than 18 digits
+//	                 record.Decimal128 (which takes any decimal), float64, or string for its text
 //	time             time.Duration since midnight
 //	interval         time.Duration
 //	uuid             [16]byte, or string for its text
@@ -69,7 +70,9 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 	case int64:
 		f, ok = func(w uint64) int64 { return int64(w) }, typ == record.Int64 || typ == record.Timestamp
 	case float64:
-		if typ.IsDecimal() {
+		if typ.IsWide() {
+			f, ok = func(uint64) float64 { return 0 }, true // Of reads them itself
+		} else if typ.IsDecimal() {
 			scale := uint8(typ.Scale())
 			f, ok = func(w uint64) float64 { return record.Decimal{Unscaled: int64(w), Scale: scale}.Float64() }, true
 		} else {
@@ -83,6 +86,11 @@ func reader[T Value](typ record.Type) (read func(uint64) T, ok bool) {
 		f, ok = func(uint64) [16]byte { return [16]byte{} }, typ == record.UUID // Of reads them itself
 	case time.Time:
 		f, ok = func(w uint64) time.Time { return time.Unix(0, int64(w)).UTC() }, typ == record.Timestamp
+	case record.Decimal128:
+		scale := uint8(typ.Scale())
+		f, ok = func(w uint64) record.Decimal128 {
+			return record.Decimal{Unscaled: int64(w), Scale: scale}.Wide()
+		}, typ.IsDecimal() || typ.IsWide() // Of reads wide ones itself
 	case record.Decimal:
 		scale := uint8(typ.Scale())
 		f, ok = func(w uint64) record.Decimal {
@@ -102,8 +110,12 @@ func (c Column[T]) Of(row Row) T {
 			var id [16]byte
 			copy(id[:], bytes)
 			return any(id).(T)
+		case record.Decimal128:
+			return any(record.WideDecimal(c.typ, bytes)).(T)
+		case float64:
+			return any(record.WideDecimal(c.typ, bytes).Float64()).(T)
 		}
-		if c.typ == record.UUID && len(bytes) > 0 { // NULL is the empty text
+		if (c.typ == record.UUID || c.typ.IsWide()) && len(bytes) > 0 { // NULL is the empty text
 			bytes = record.AppendLogical(nil, c.typ, 0, bytes)
 		}
 		return any(string(bytes)).(T)

@@ -140,7 +140,7 @@ func orderOf(p *plan.Plan, schema *record.Schema) int {
 }
 
 func numeric(t record.Type) bool {
-	return t == record.Int64 || t == record.Float64 || t.IsDecimal()
+	return t == record.Int64 || t == record.Float64 || t.IsDecimal() || t.IsWide()
 }
 
 // draw draws a frame over the previous one.

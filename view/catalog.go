@@ -271,6 +271,8 @@ func example(t record.Type) any {
 		return ""
 	case t == record.Timestamp:
 		return time.Unix(0, 0)
+	case t.IsWide():
+		return record.Decimal128{Low: 1, Scale: uint8(t.Scale())}
 	case t.IsLogical():
 		texts := map[record.Type]string{record.UUID: "00000000-0000-0000-0000-000000000000", record.Bytes: ""}
 		text, ok := texts[t]

@@ -65,6 +65,8 @@ func isOf(t record.Type, v any) bool {
 	case record.Literal:
 		_, _, err := record.ParseLogical(nil, t, v.Text)
 		return t == v.Type && err == nil
+	case record.Decimal128:
+		return t.IsWide() && int(v.Scale) == t.Scale()
 	case record.Decimal:
 		return t.IsDecimal() && int(v.Scale) == t.Scale()
 	}

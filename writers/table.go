@@ -104,7 +104,8 @@ func (t *Table) line(row []string, width []int) string {
 	var b strings.Builder
 	for c, s := range row {
 		pad := strings.Repeat(" ", width[c]-utf8.RuneCountInString(s))
-		if k := t.schema.Field(c).Type; k == record.Int64 || k == record.Float64 || k.IsDecimal() {
+		if k := t.schema.Field(c).Type; k == record.Int64 || k == record.Float64 ||
+			k.IsDecimal() || k.IsWide() {
 			s = pad + s
 		} else {
 			s += pad

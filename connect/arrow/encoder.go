@@ -75,7 +75,7 @@ func typeOf(t record.Type) arrow.DataType {
 		return &arrow.FixedSizeBinaryType{ByteWidth: 16}
 	case t == record.Bytes:
 		return arrow.BinaryTypes.Binary
-	case t.IsDecimal():
+	case t.IsDecimal() || t.IsWide():
 		return &arrow.Decimal128Type{Precision: int32(t.Precision()), Scale: int32(t.Scale())}
 	}
 	return arrow.BinaryTypes.String
@@ -122,7 +122,7 @@ func appendColumn(build array.Builder, b *record.Batch, i int) {
 		case *array.TimestampBuilder:
 			to.Append(arrow.Timestamp(c.Int64s[row]))
 		case *array.Decimal128Builder:
-			to.Append(decimal128.FromI64(c.Int64s[row]))
+			to.Append(decimalAt(b.Schema().Field(i).Type, c, row))
 		case *array.Time64Builder:
 			to.Append(arrow.Time64(c.Int64s[row]))
 		case *array.DurationBuilder:
@@ -139,6 +139,15 @@ func appendColumn(build array.Builder, b *record.Batch, i int) {
 			to.BinaryBuilder.Append(text)
 		}
 	}
+}
+
+// decimalAt is a decimal of a row.
+func decimalAt(t record.Type, c *record.Column, row int) decimal128.Num {
+	if t.IsWide() {
+		d := record.WideDecimal(t, c.View(row))
+		return decimal128.New(d.High, d.Low)
+	}
+	return decimal128.FromI64(c.Int64s[row])
 }
 
 // Flush does nothing: each batch is written at once.

@@ -14,6 +14,7 @@ type lent struct {
 	ints   []int64
 	floats []float64
 	views  []record.View
+	bytes  []byte // of wide decimals
 	valid  []uint64
 	// words are the texts of dict, the dictionary of the last rows.
 	dict  arrow.Array
@@ -108,6 +109,9 @@ func (to *lent) validity(col *record.Column, c arrow.Array, nullable bool, row, 
 func (to *lent) values(col *record.Column, c arrow.Array, t record.Type, row, n int) bool {
 	switch t.Kind() {
 	case record.String:
+		if c, ok := c.(*array.Decimal128); ok {
+			return to.wides(col, c, t, row, n)
+		}
 		return to.texts(col, c, row, n)
 	case record.Float64:
 		if c, ok := c.(*array.Float64); ok {
@@ -175,6 +179,21 @@ func multiplied[T ~int32 | ~int64](to []int64, from []T, unit int64) bool {
 		}
 		to[i] = int64(v) * unit
 	}
+	return true
+}
+
+// wides makes the bytes of wide decimals. It returns false if one has more digits than its type.
+func (to *lent) wides(col *record.Column, c *array.Decimal128, t record.Type, row, n int) bool {
+	to.views, to.bytes = sized(to.views, n), to.bytes[:0]
+	for k := range n {
+		at := len(to.bytes)
+		to.bytes = wideAt(c, row+k).AppendBytes(to.bytes)
+		to.views[k] = record.View{Off: uint32(at), Len: uint32(len(to.bytes) - at)}
+		if c.IsValid(row+k) && record.CheckLogicalText(t, to.bytes[at:]) != nil {
+			return false
+		}
+	}
+	col.Views, col.Bytes = to.views, to.bytes
 	return true
 }
 

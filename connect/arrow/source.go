@@ -124,7 +124,7 @@ func kindOf(t arrow.DataType) (kind record.Type, ok bool) {
 	case *arrow.TimestampType, *arrow.Date32Type, *arrow.Date64Type:
 		return record.Timestamp, true
 	case *arrow.Decimal128Type:
-		if t.Precision >= 1 && t.Precision <= record.MaxPrecision && t.Scale >= 0 && t.Scale <= t.Precision {
+		if t.Precision >= 1 && t.Precision <= record.MaxDigits && t.Scale >= 0 && t.Scale <= t.Precision {
 			return record.DecimalOf(int(t.Precision), int(t.Scale)), true
 		}
 	case *arrow.DictionaryType:
@@ -268,7 +268,14 @@ func (r *Reader) textBytes() (n int, err error) {
 				return 0, fmt.Errorf("column %q: it is NULL, and the column is NOT NULL", f.Name)
 			}
 		case f.Type.Kind() == record.String:
-			n += len(textAt(c, r.row))
+			text := textAt(c, r.row)
+			if f.Type.IsWide() {
+				err := record.CheckLogicalText(f.Type, []byte(text))
+				if err != nil {
+					return 0, fmt.Errorf("column %q: %w", f.Name, err)
+				}
+			}
+			n += len(text)
 		case f.Type != record.Float64:
 			_, err := wholeAt(c, r.row)
 			if err != nil {
@@ -313,12 +320,20 @@ func textAt(c arrow.Array, row int) string {
 		return c.ValueString(row)
 	case *array.FixedSizeBinary:
 		return string(c.Value(row))
+	case *array.Decimal128:
+		return string(wideAt(c, row).AppendBytes(nil))
 	case array.ExtensionArray:
 		return textAt(c.Storage(), row)
 	case *array.Dictionary:
 		return textAt(c.Dictionary(), c.GetValueIndex(row))
 	}
 	return ""
+}
+
+// wideAt is a decimal as a wide one.
+func wideAt(c *array.Decimal128, row int) record.Decimal128 {
+	v := c.Value(row)
+	return record.Decimal128{High: v.HighBits(), Low: v.LowBits(), Scale: uint8(c.DataType().(*arrow.Decimal128Type).Scale)}
 }
 
 func floatAt(c arrow.Array, row int) float64 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/avro"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -246,6 +247,8 @@ func avroExpected(t record.Type) string {
 		return "timestamp-millis, -micros or -nanos, date, or a long together with time.unit"
 	case t.IsDecimal():
 		return "decimal, int or long"
+	case t.IsWide():
+		return "decimal, int, long or string"
 	case t == record.TimeOfDay:
 		return "time-millis, time-micros or string"
 	case t == record.Interval:
@@ -358,6 +361,8 @@ func logicalConverter(t *avroType, to record.Type) avroConverter {
 			v.int = days*record.DayNanos + int64(binary.LittleEndian.Uint32(b[8:]))*1e6
 			return i, nil
 		}
+	case to.IsWide() && (t.kind == avroInt || t.logical == "decimal"):
+		return wideConverter(to)
 	case to == record.Bytes && isBytes, to == record.UUID && t.kind == avroFixed && t.size == 16:
 		return func(_ *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
 			var err error
@@ -459,6 +464,45 @@ func decimalConverter(to record.Type) avroConverter {
 		v.int = n
 		return i, nil
 	}
+}
+
+// wideConverter reads a decimal, or a whole number, as a wide decimal.
+func wideConverter(to record.Type) avroConverter {
+	return func(d *schemaDecoder, t *avroType, v *columnValue, buf []byte, i int) (int, error) {
+		var x int128.Int
+		ok, scale := true, 0
+		if t.kind == avroInt {
+			n, next, err := avroLong(buf, i)
+			if err != nil {
+				return 0, err
+			}
+			x, i = int128.Of(n), next
+		} else {
+			digits, next, err := t.bytes(buf, i)
+			if err != nil {
+				return 0, err
+			}
+			x, ok = int128.FromTwos(digits)
+			i, scale = next, t.scale
+		}
+		err := d.wide(v, to, x, scale)
+		if err != nil || !ok {
+			return 0, fmt.Errorf("a decimal of scale %d does not fit %v", scale, to)
+		}
+		return i, nil
+	}
+}
+
+// wide makes a wide decimal of an unscaled value.
+func (d *schemaDecoder) wide(v *columnValue, to record.Type, x int128.Int, scale int) error {
+	x, ok := x.Rescale(scale, to.Scale(), int128.Exact)
+	if !ok || !x.Fits(to.Precision()) {
+		return fmt.Errorf("%s does not fit %v", x.Append(nil, 0), to)
+	}
+	at := len(d.digits)
+	d.digits = x.AppendBytes(d.digits)
+	v.text = d.digits[at:]
+	return nil
 }
 
 // avroUnscaled is a number in two's complement, if it fits.

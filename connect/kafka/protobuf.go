@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -336,6 +337,8 @@ func protoExpected(t record.Type) string {
 		return timestampName + ", or a whole number together with time.unit"
 	case t.IsDecimal():
 		return "a whole number"
+	case t.IsWide():
+		return "a whole number or string"
 	case t == record.Bytes:
 		return "bytes"
 	case t.IsLogical():
@@ -431,6 +434,16 @@ func (d *schemaDecoder) protoConverter(fd protoreflect.FieldDescriptor, to recor
 	switch {
 	case to == record.Bytes && fd.Kind() == protoreflect.BytesKind:
 		return protoText(fd)
+	case to.IsWide() && whole != nil:
+		return func(d *schemaDecoder, v *columnValue, n uint64, _ []byte) error {
+			i, err := whole(n)
+			if err != nil {
+				return err
+			}
+			return d.wide(v, to, int128.Of(i), 0)
+		}
+	case to.IsWide() && fd.Kind() == protoreflect.StringKind:
+		return func(d *schemaDecoder, v *columnValue, _ uint64, text []byte) error { return d.logical(v, to, text) }
 	case to.IsLogical():
 		return nil
 	case to == record.Bool && fd.Kind() == protoreflect.BoolKind:

@@ -13,6 +13,7 @@ import (
 	pq "github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -173,6 +174,8 @@ func (e *Encoder) node(t record.Type) pq.Node {
 		return pq.UUID()
 	case t == record.Bytes:
 		return pq.Encoded(pq.Leaf(pq.ByteArrayType), &pq.RLEDictionary)
+	case t.IsWide():
+		return pq.Decimal(t.Scale(), t.Precision(), pq.FixedLenByteArrayType(int128.Size))
 	case t.IsDecimal():
 		return pq.Decimal(t.Scale(), t.Precision(), pq.Int64Type)
 	}
@@ -221,6 +224,11 @@ func (e *Encoder) column(b *record.Batch, i int) ([]pq.Value, error) {
 			}
 			e.size += int64(len(text))
 			v = pq.ByteArrayValue(text)
+		case f.Type.IsWide():
+			at := len(e.text)
+			e.text = int128.FromBytes(c.View(row)).AppendTwos(e.text)
+			e.size += int128.Size
+			v = pq.FixedLenByteArrayValue(e.text[at:])
 		case f.Type.Kind() == record.String:
 			e.size += int64(len(c.View(row)))
 			v = pq.FixedLenByteArrayValue(c.View(row))

@@ -230,9 +230,9 @@ func decimalOf(kind format.Type, precision, scale int) (t record.Type, how meani
 	default:
 		return 0, meaning{}, "it is of a type that velo does not read"
 	}
-	if precision > record.MaxPrecision {
+	if precision > record.MaxDigits {
 		return 0, meaning{}, fmt.Sprintf("it is a decimal of %d digits, and velo has %d at most", precision,
-			record.MaxPrecision)
+			record.MaxDigits)
 	}
 	t = record.DecimalOf(precision, scale)
 	if !t.Valid() {
@@ -276,7 +276,12 @@ func (l *leaf) takes(t record.Type) string {
 		return ""
 	case t == record.Float64 && l.kind == record.Int64:
 		return ""
-	case t.IsDecimal() && l.kind.IsDecimal() && t.Scale() >= l.kind.Scale():
+	case t.IsDecimal() && (l.kind.IsDecimal() || l.kind.IsWide()) && t.Scale() >= l.kind.Scale():
+		return ""
+	case t.IsWide() && (l.kind.IsDecimal() || l.kind.IsWide()) && t.Scale() >= l.kind.Scale() &&
+		t.Precision()-t.Scale() >= l.kind.Precision()-l.kind.Scale():
+		return ""
+	case t.IsWide() && l.kind == record.Int64 && t.Precision()-t.Scale() >= wholeDigits:
 		return ""
 	case t.IsDecimal() && l.kind == record.Int64:
 		return ""
@@ -289,6 +294,9 @@ func (l *leaf) takes(t record.Type) string {
 	}
 	return fmt.Sprintf("it is %v in the file", l.kind)
 }
+
+// wholeDigits is how many digits an integer of 64 bits has.
+const wholeDigits = 20
 
 // bounds are the least and the greatest number of a file that fits a type, and what each is
 // multiplied with to make it a value of the type.

@@ -48,7 +48,7 @@ func (c *column) readDictionary(text []byte, n int) error {
 			return err
 		}
 		d.views, d.text = to.Views, to.Bytes
-		if c.spellsUUIDs() {
+		if c.spellsUUIDs() || c.makesWide() {
 			d.text = append([]byte(nil), to.Bytes...) // the scratch is used again
 		}
 	case c.field.Type == record.Float64 && c.leaf.kind == record.Float64:
@@ -433,6 +433,8 @@ func (c *column) textsOf(p *page, to *record.Column, n int) error {
 	switch {
 	case c.spellsUUIDs():
 		return c.uuidsOf(p, to, n)
+	case c.makesWide():
+		return c.widesOf(p, to, n)
 	case p.form == formViews:
 		if p.at+n > len(p.views) {
 			return damaged("%w", errNoValues)

@@ -192,7 +192,7 @@ func TestAllTypes(t *testing.T) {
 		f := b.Schema().Field(i)
 		name := map[string]string{
 			"boolean": "bool", "bigint": "int8", "double precision": "float8", "timestamp with time zone": "timestamptz",
-			"numeric(18,2)": "numeric",
+			"numeric(18,2)": "numeric", "numeric(38,4)": "numeric",
 		}[sqlType(f.Type)]
 		of, ok := types.TypeForName(cmp.Or(name, sqlType(f.Type)))
 		if !ok {
@@ -217,13 +217,17 @@ func TestAllTypes(t *testing.T) {
 			v, err := of.Codec.DecodeDatabaseSQLValue(types, of.OID, pgtype.BinaryFormatCode, e.text[4:])
 			want := string(b.Column(i).AppendLogical(nil, f.Type, row))
 			switch got := v.(type) {
-			case []byte:
-				v = fmt.Sprintf("\\x%x", got)
 			case string:
+				if f.Type.IsWide() {
+					_, bytesOf, _ := record.ParseLogical(nil, f.Type, got)
+					v = string(record.AppendLogical(nil, f.Type, 0, bytesOf))
+				}
 				if f.Type == record.Interval || f.Type == record.TimeOfDay { // with six digits of a fraction
 					word, _, _ := record.ParseLogical(nil, f.Type, got)
 					v = string(record.AppendLogical(nil, f.Type, word, nil))
 				}
+			case []byte:
+				v = fmt.Sprintf("\\x%x", got)
 			}
 			if err != nil || fmt.Sprint(v) != want {
 				t.Errorf("%v: %v, %v, expected %s", f.Type, v, err, want)

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -157,6 +158,10 @@ func (e *encoder) value(f *field, c *record.Column, row int) error {
 		}
 		e.text = binary.BigEndian.AppendUint64(e.text, uint64(micros(nanos)-pgEpoch))
 	case formNumeric:
+		if f.typ.IsWide() {
+			e.text = int128.FromBytes(c.View(row)).AppendNumeric(e.text, f.typ.Scale())
+			break
+		}
 		e.text = appendNumeric(e.text, c.Int64s[row], f.typ.Scale())
 	case formText:
 		v := c.View(row)

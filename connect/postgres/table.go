@@ -57,7 +57,7 @@ func sqlType(t record.Type) string {
 	switch {
 	case t == record.Timestamp:
 		return "timestamp with time zone"
-	case t.IsDecimal():
+	case t.IsDecimal() || t.IsWide():
 		return fmt.Sprintf("numeric(%d,%d)", t.Precision(), t.Scale())
 	}
 	return t.String() // the names of the other types are PostgreSQL's
@@ -296,7 +296,7 @@ func formOf(t record.Type, oid uint32, mod int) form {
 		return formInterval
 	case (t == record.String || t == record.Bytes) && oid == pgtype.ByteaOID, t == record.UUID && oid == pgtype.UUIDOID:
 		return formBytea
-	case t.IsDecimal() && oid == pgtype.NumericOID:
+	case (t.IsDecimal() || t.IsWide()) && oid == pgtype.NumericOID:
 		if mod < 0 {
 			return formNumeric
 		}
@@ -315,7 +315,7 @@ func expected(t record.Type) string {
 		return "text, character varying without a length, or bytea"
 	case t == record.Timestamp:
 		return "timestamp with time zone, or timestamp without time zone (UTC)"
-	case t.IsDecimal():
+	case t.IsDecimal() || t.IsWide():
 		return sqlType(t) + ", or a wider numeric"
 	}
 	return sqlType(t)

@@ -67,6 +67,8 @@ const (
 
 	ApproxTopK      // the most frequent values and about how many there are of each
 	ReservoirSample // values of a random sample of the records
+
+	SumWide // Sum as a decimal of 38 digits
 )
 
 // names are the names in SQL.
@@ -84,7 +86,7 @@ var names = [...]string{
 	ApproxCountDistinctMergeState: "approx_count_distinct_merge_state",
 	ApproxPercentileState:         "approx_percentile_state", ApproxPercentileMerge: "approx_percentile_merge",
 	ApproxPercentileMergeState: "approx_percentile_merge_state",
-	ApproxTopK:                 "approx_top_k", ReservoirSample: "reservoir_sample",
+	ApproxTopK:                 "approx_top_k", ReservoirSample: "reservoir_sample", SumWide: "sum",
 }
 
 // String returns the name in SQL.
@@ -96,10 +98,12 @@ func (k Kind) String() string {
 }
 
 // State returns the function whose state k reads. Functions of the same arguments with the same
-// State can share one state. Sum is not among them, because only the state of an average of the
-// same argument can also serve a sum.
+// State can share one state. An average is not among the functions with the state of a sum, because
+// only the state of an average of the same argument can also serve a sum.
 func (k Kind) State() Kind {
 	switch k {
+	case SumWide:
+		return Sum
 	case VarSamp, StddevPop, StddevSamp:
 		return VarPop
 	case First:
@@ -302,13 +306,8 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 		return countValues{}, nil
 	case k == Count:
 		return countRows{}, nil
-	case k == Sum || k == Avg:
-		if s := (sums{arg: arg, avg: k == Avg, nullable: nullable}); isFloat {
-			return floatSum{s}, nil
-		} else if isInt || arg == record.Interval {
-			return intSum{s}, nil
-		}
-		return nil, bindError(k, arg, "bigint, double precision, decimal or interval")
+	case state == Sum || k == Avg:
+		return bindSum(k, args[0])
 	case (k == Min || k == Max) && arg.Kind() == record.String:
 		return extremeText{typ: arg, max: k == Max}, nil
 	case k == Min || k == Max:
@@ -355,6 +354,34 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 		}
 		return truth{or: k == BoolOr, nullable: nullable}, nil
 	}
+}
+
+// bindSum binds Sum, SumWide or Avg.
+func bindSum(k Kind, arg Arg) (Func, error) {
+	s := sums{arg: arg.Type, avg: k == Avg, nullable: arg.Nullable}
+	isInt := arg.Type == record.Int64 || arg.Type.IsDecimal()
+	switch {
+	case arg.Type.IsWide():
+		return wideSum{s}, nil
+	case k == SumWide && isInt:
+		return widened{intSum{s}}, nil
+	case k == SumWide:
+		return nil, bindError(k, arg.Type, "bigint or decimal")
+	case arg.Type == record.Float64:
+		return floatSum{s}, nil
+	case isInt || arg.Type == record.Interval:
+		return intSum{s}, nil
+	}
+	return nil, bindError(k, arg.Type, "bigint, double precision, decimal or interval")
+}
+
+// StateOf returns the function that keeps the states which f reads: f itself, or one that the plan's
+// kernels know.
+func StateOf(f Func) Func {
+	if w, ok := f.(widened); ok {
+		return w.intSum
+	}
+	return f
 }
 
 // ordinal says whether the values of a type are ordered and take one word.

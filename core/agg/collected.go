@@ -3,6 +3,7 @@ package agg
 import (
 	"unsafe"
 
+	"github.com/velo-engine/velo/core/groupkey"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -78,5 +79,13 @@ func AddAll(f Func, state, values []uint64) {
 		n := min(addRows, len(values))
 		f.Update(Rows{Base: unsafe.Pointer(&state[0]), Off: off[:n]}, 0, Args{Words: values[:n]})
 		values = values[n:]
+	}
+}
+
+// AddTexts is AddAll for texts.
+func AddTexts(f Func, state []uint64, values []string) {
+	for _, v := range values {
+		a := Args{Words: []uint64{groupkey.PlaceLong(0, uint64(len(v)))}, Text: []byte(v)}
+		f.Update(Rows{Base: unsafe.Pointer(&state[0]), Off: []uint64{0}}, 0, a)
 	}
 }

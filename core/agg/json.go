@@ -13,6 +13,8 @@ import (
 // The word of a text is not looked at.
 func appendJSON(to []byte, typ record.Type, word uint64, text []byte) []byte {
 	switch {
+	case typ.IsWide():
+		return record.AppendLogical(to, typ, word, text)
 	case typ.IsLogical():
 		to = append(to, '"')
 		if typ == record.Bytes { // its text begins with a backslash, which JSON escapes

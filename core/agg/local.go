@@ -56,5 +56,8 @@ func (l *Local) Result() (Value, string) {
 	if v.Null || l.fn.Type().Kind() != record.String {
 		return v, ""
 	}
+	if t := TexterOf(l.fn); t != nil {
+		return v, string(t.AppendText(nil, l.state[:], &l.blocks))
+	}
 	return v, string(l.blocks.Bytes(v.Bits))
 }

@@ -432,7 +432,7 @@ type Texter interface {
 // TexterOf returns a function as a Texter, or nil if its texts lie in blocks.
 func TexterOf(f Func) Texter {
 	t, ok := f.(Texter)
-	if !ok || f.Type() != record.String {
+	if !ok || f.Type().Kind() != record.String {
 		return nil
 	}
 	return t

@@ -22,6 +22,9 @@ func spanOf(t record.Type) span {
 // vectorArithmetic computes all rows without checking which of them fail. If any row may have
 // failed, another pass says which.
 func vectorArithmetic(m *Machine, e *node, a []*vec) bool {
+	if e.typ.IsWide() {
+		return false
+	}
 	r := registerOf(a[len(a)-1])
 	to, x, y := r.ownWords[:m.n], a[0].words[:m.n], a[1].words[:m.n]
 	r.words = to
@@ -254,6 +257,8 @@ func vectorCast(m *Machine, e *node, a []*vec) bool {
 	from, to := e.Expr.args[0].typ, e.typ
 	r, x := registerOf(a[1]), a[0].words
 	switch {
+	case from.IsWide() || to.IsWide():
+		return false
 	case to == record.TimeOfDay && from.IsFixed():
 		return vectorClock(m, a)
 	case from == record.TimeOfDay && to == record.Interval, from == record.UUID && to == record.Bytes:
@@ -347,6 +352,9 @@ func (r *register) rescale(t record.Type, x []uint64, from int) {
 
 // vectorSign is the negative, the absolute value and the sign of numbers.
 func vectorSign(m *Machine, e *node, a []*vec) bool {
+	if e.typ.IsWide() {
+		return false
+	}
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	to := r.ownWords[:m.n]
 	r.words = to
@@ -391,6 +399,9 @@ func vectorSign(m *Machine, e *node, a []*vec) bool {
 
 // vectorRound rounds numbers to whole numbers.
 func vectorRound(m *Machine, e *node, a []*vec) bool {
+	if e.typ.IsWide() {
+		return false
+	}
 	r, x := registerOf(a[1]), a[0].words[:m.n]
 	to := r.ownWords[:m.n]
 	r.words = to

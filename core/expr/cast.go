@@ -27,8 +27,11 @@ func castTypes(e *Expr) error {
 func evalCast(e *Expr, a []Value) (Value, error) {
 	from, to, v := e.args[0].typ, e.typ, a[0]
 	switch {
-	case to == record.String:
+	case to == record.String || to.IsWide():
 		return evalMade(e, a)
+	case from.IsWide():
+		w, err := ofWide(v, from, to)
+		return Value{Bits: w}, err
 	case from.IsLogical() || to.IsLogical():
 		return evalLogicalCast(v, from, to)
 	case from == record.String:
@@ -46,6 +49,8 @@ func evalCast(e *Expr, a []Value) (Value, error) {
 func appendCast(e *Expr, to []byte, a []Value) ([]byte, error) {
 	v := a[0]
 	switch from := e.args[0].typ; {
+	case e.typ.IsWide():
+		return appendWideCast(to, v, from, e.typ)
 	case e.typ != record.String: // a uuid or a bytea
 		made, err := evalLogicalCast(v, from, e.typ)
 		return append(to, made.Text...), err
@@ -106,9 +111,11 @@ func rescale(v int64, from, to int) (int64, error) {
 // the white space of ASCII.
 const spaces = " \t\n\v\f\r"
 
+func trimSpaces(s string) string { return strings.Trim(s, spaces) }
+
 // parse reads a value of a type from a text.
 func parse(s string, t record.Type) (Value, error) {
-	s = strings.Trim(s, spaces)
+	s = trimSpaces(s)
 	bad := func() (Value, error) { return Value{}, fmt.Errorf("%q is no %v", s, t) }
 	switch {
 	case t == record.Int64:

@@ -51,7 +51,8 @@ func lookupTypes(e *Expr) error {
 	}
 	for i, c := range key {
 		want, have := t.Schema().Field(c), e.args[i].typ
-		if have != want.Type && !(have.IsDecimal() && want.Type.IsDecimal() && have.Scale() == want.Type.Scale()) {
+		if have != want.Type && !(isAnyDecimal(have) && isAnyDecimal(want.Type) &&
+			have.IsWide() == want.Type.IsWide() && have.Scale() == want.Type.Scale()) {
 			return fmt.Errorf("expr: column %q of table %q is %v, and is compared with %v", want.Name, t.Name(),
 				want.Type, have)
 		}

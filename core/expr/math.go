@@ -257,8 +257,8 @@ type places struct {
 // Digits may be negative: RoundTo(x, -2, false) rounds to hundreds. A float is rounded by the 15
 // digits that PostgreSQL makes a numeric of.
 func RoundTo(x *Expr, digits int, cut bool) (*Expr, error) {
-	if digits > record.MaxPrecision || digits < -400 {
-		return nil, fmt.Errorf("expr: %d digits after the point, expected at most %d", digits, record.MaxPrecision)
+	if digits > most(x.typ) || digits < -400 {
+		return nil, fmt.Errorf("expr: %d digits after the point, expected at most %d", digits, most(x.typ))
 	}
 	name := fmt.Sprintf("round %d", digits)
 	if cut {
@@ -271,14 +271,17 @@ func roundToTypes(e *Expr) error {
 	if err := oneNumber(e); err != nil {
 		return err
 	}
-	if p := e.aux.(places); e.typ.IsDecimal() && p.digits < e.typ.Scale() {
+	if p := e.aux.(places); isAnyDecimal(e.typ) && p.digits < e.typ.Scale() {
 		scale := max(p.digits, 0)
-		e.typ = record.DecimalOf(min(record.MaxPrecision, e.typ.Precision()-e.typ.Scale()+scale+1), scale)
+		e.typ = decimalLike(e.typ, e.typ.Precision()-e.typ.Scale()+scale+1, scale)
 	}
 	return nil
 }
 
 func evalRoundTo(e *Expr, a []Value) (Value, error) {
+	if e.typ.IsWide() {
+		return evalMade(e, a)
+	}
 	p, from := e.aux.(places), e.args[0].typ
 	if from == record.Float64 {
 		f, err := p.float(math.Float64frombits(a[0].Bits))

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
 
@@ -134,7 +135,8 @@ func (f *numberFormat) digit(c byte) {
 
 // digitsOf are the digits of a number without its sign, rounded to post digits after the point: as
 // many as the format has, or fewer for a float of many digits, as in PostgreSQL.
-func (f *numberFormat) digitsOf(t record.Type, bits uint64) (digits string, negative bool, post int) {
+func (f *numberFormat) digitsOf(t record.Type, value Value) (digits string, negative bool, post int) {
+	bits := value.Bits
 	post = f.post
 	switch {
 	case t == record.Float64:
@@ -151,6 +153,13 @@ func (f *numberFormat) digitsOf(t record.Type, bits uint64) (digits string, nega
 			post = max(0, min(post, exact-whole))
 			digits = strconv.FormatFloat(v, 'f', post, 64)
 		}
+	case t.IsWide():
+		x, scale := value.wideOf(), t.Scale()
+		if scale > f.post {
+			x, _ = x.Rescale(scale, f.post, int128.HalfAway) // has no more digits than before
+			scale = f.post
+		}
+		digits = padScale(string(x.Append(nil, scale)), scale, f.post)
 	default:
 		v, scale := int64(bits), t.Scale()
 		if scale > f.post { // half away from zero
@@ -163,19 +172,24 @@ func (f *numberFormat) digitsOf(t record.Type, bits uint64) (digits string, nega
 				v--
 			}
 		}
-		digits = record.Decimal{Unscaled: v, Scale: uint8(scale)}.String()
-		if scale < f.post {
-			if scale == 0 {
-				digits += "."
-			}
-			digits += strings.Repeat("0", f.post-scale)
-		}
+		digits = padScale(record.Decimal{Unscaled: v, Scale: uint8(scale)}.String(), scale, f.post)
 	}
 	digits, negative = strings.CutPrefix(digits, "-")
 	if whole, _, _ := strings.Cut(digits, "."); len(whole) > f.pre {
 		digits = strings.Repeat("#", f.pre) + "." + strings.Repeat("#", post)
 	}
 	return digits, negative, post
+}
+
+// padScale adds zeros to a number with scale digits after the point, until it has post of them.
+func padScale(digits string, scale, post int) string {
+	if scale >= post {
+		return digits
+	}
+	if scale == 0 {
+		digits += "."
+	}
+	return digits + strings.Repeat("0", post-scale)
 }
 
 // numberWriter writes one number.
@@ -201,7 +215,7 @@ type numberWriter struct {
 func appendToCharNumber(e *Expr, to []byte, a []Value) ([]byte, error) {
 	f := e.aux.(*numberFormat)
 	w := &numberWriter{numberFormat: f, to: to, last: -1, bracket: f.bracket}
-	w.digits, w.negative, w.post = f.digitsOf(e.args[0].typ, a[0].Bits)
+	w.digits, w.negative, w.post = f.digitsOf(e.args[0].typ, a[0])
 	w.count = f.pre + w.post - 1
 	whole, _, _ := strings.Cut(w.digits, ".")
 	w.blanks = max(0, f.pre-len(whole))

@@ -184,7 +184,7 @@ type opInfo struct {
 
 var ops [opCount]opInfo
 
-func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || t.IsDecimal() }
+func isNumber(t record.Type) bool { return t == record.Int64 || t == record.Float64 || isAnyDecimal(t) }
 
 // opName returns the name of the operation, or of the user's function.
 func (e *Expr) opName() string {
@@ -216,8 +216,8 @@ func (e *Expr) same(n int) error {
 
 func (e *Expr) sameType(args []*Expr) error {
 	for _, a := range args[1:] {
-		if a.typ != args[0].typ && !(a.typ.IsDecimal() && args[0].typ.IsDecimal() &&
-			a.typ.Scale() == args[0].typ.Scale()) {
+		if a.typ != args[0].typ && !(isAnyDecimal(a.typ) && isAnyDecimal(args[0].typ) &&
+			a.typ.IsWide() == args[0].typ.IsWide() && a.typ.Scale() == args[0].typ.Scale()) {
 			return e.fault()
 		}
 	}
@@ -248,10 +248,10 @@ func arithmetic(e *Expr) error {
 	}
 	t := e.args[0].typ
 	switch {
-	case t.IsDecimal() && (e.op == Add || e.op == Sub):
-		e.typ = record.DecimalOf(min(record.MaxPrecision, max(t.Precision(), e.args[1].typ.Precision())+1), t.Scale())
+	case isAnyDecimal(t) && (e.op == Add || e.op == Sub):
+		e.typ = decimalLike(t, max(t.Precision(), e.args[1].typ.Precision())+1, t.Scale())
 		return nil
-	case t.IsDecimal() && e.op == Mod:
+	case isAnyDecimal(t) && e.op == Mod:
 		e.typ = t
 		return nil
 	case t == record.Int64, t == record.Float64 && e.op != Mod:
@@ -262,14 +262,15 @@ func arithmetic(e *Expr) error {
 }
 
 func multiply(e *Expr) error {
-	if len(e.args) == 2 && e.args[0].typ.IsDecimal() && e.args[1].typ.IsDecimal() {
+	if len(e.args) == 2 && isAnyDecimal(e.args[0].typ) && isAnyDecimal(e.args[1].typ) &&
+		e.args[0].typ.IsWide() == e.args[1].typ.IsWide() {
 		a, b := e.args[0].typ, e.args[1].typ
-		if a.Scale()+b.Scale() > record.MaxPrecision {
+		if a.Scale()+b.Scale() > most(a) {
 			return fmt.Errorf("expr: the product of %v and %v would have %d digits after the point, at most %d are "+
 				"kept: cast one of them",
-				a, b, a.Scale()+b.Scale(), record.MaxPrecision)
+				a, b, a.Scale()+b.Scale(), most(a))
 		}
-		e.typ = record.DecimalOf(min(record.MaxPrecision, a.Precision()+b.Precision()), a.Scale()+b.Scale())
+		e.typ = decimalLike(a, a.Precision()+b.Precision(), a.Scale()+b.Scale())
 		return nil
 	}
 	return arithmetic(e)
@@ -320,7 +321,7 @@ func choice(e *Expr) error {
 func widest(args []*Expr) record.Type {
 	t := args[0].typ
 	for _, a := range args[1:] {
-		if a.typ.IsDecimal() && a.typ.Precision() > t.Precision() {
+		if isAnyDecimal(a.typ) && a.typ.Precision() > t.Precision() {
 			t = a.typ
 		}
 	}
@@ -360,14 +361,14 @@ func init() {
 		opLike:      {name: "LIKE", types: signature(bl, false, tx), eval: evalLike, vector: vectorLike},
 		opCase:      {name: "CASE", types: caseTypes, lenient: true},
 
-		Add:  {name: "+", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
-		Sub:  {name: "-", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
-		Mul:  {name: "*", infix: true, types: multiply, eval: evalArithmetic, vector: vectorArithmetic},
+		Add:  {name: "+", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide, vector: vectorArithmetic},
+		Sub:  {name: "-", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide, vector: vectorArithmetic},
+		Mul:  {name: "*", infix: true, types: multiply, eval: evalArithmetic, made: appendWide, vector: vectorArithmetic},
 		Div:  {name: "/", infix: true, types: divide, eval: evalArithmetic, vector: vectorArithmetic},
-		Mod:  {name: "%", infix: true, types: arithmetic, eval: evalArithmetic, vector: vectorArithmetic},
-		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign, vector: vectorSign},
-		Abs:  {name: "abs", types: oneNumber, eval: evalSign, vector: vectorSign},
-		Sign: {name: "sign", types: oneNumber, eval: evalSign, vector: vectorSign},
+		Mod:  {name: "%", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide, vector: vectorArithmetic},
+		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign, made: appendWide, vector: vectorSign},
+		Abs:  {name: "abs", types: oneNumber, eval: evalSign, made: appendWide, vector: vectorSign},
+		Sign: {name: "sign", types: oneNumber, eval: evalSign, made: appendWide, vector: vectorSign},
 
 		Eq: {name: "=", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
 		Ne: {name: "<>", infix: true, types: comparison, eval: evalCompare, vector: vectorCompare},
@@ -418,17 +419,17 @@ func init() {
 		Replace:   {name: "replace", types: signature(tx, false, tx, tx, tx), eval: evalMade, made: appendMade},
 		Position:  {name: "position", types: signature(i64, false, tx, tx), eval: evalText, vector: vectorPosition},
 
-		Round: {name: "round", types: roundTypes, eval: evalRound, vector: vectorRound},
-		Floor: {name: "floor", types: roundTypes, eval: evalRound, vector: vectorRound},
-		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound, vector: vectorRound},
-		Trunc: {name: "trunc", types: roundTypes, eval: evalRound, vector: vectorRound},
+		Round: {name: "round", types: roundTypes, eval: evalRound, made: appendWide, vector: vectorRound},
+		Floor: {name: "floor", types: roundTypes, eval: evalRound, made: appendWide, vector: vectorRound},
+		Ceil:  {name: "ceil", types: roundTypes, eval: evalRound, made: appendWide, vector: vectorRound},
+		Trunc: {name: "trunc", types: roundTypes, eval: evalRound, made: appendWide, vector: vectorRound},
 		Power: {name: "power", types: signature(f64, false, f64, f64), eval: evalFloat},
 		Sqrt:  {name: "sqrt", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 		Ln:    {name: "ln", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 		Exp:   {name: "exp", types: signature(f64, false, f64), eval: evalFloat, vector: vectorFloat},
 
 		opMath:      {name: "math", types: signature(f64, false, f64), eval: evalMath, vector: vectorMath},
-		roundTo:     {name: "round", types: roundToTypes, eval: evalRoundTo, vector: vectorRoundTo},
+		roundTo:     {name: "round", types: roundToTypes, eval: evalRoundTo, made: appendWide, vector: vectorRoundTo},
 		Atan2:       {name: "atan2", types: signature(f64, false, f64, f64), eval: evalAtan2},
 		Factorial:   {name: "factorial", types: signature(i64, false, i64), eval: evalInts},
 		GCD:         {name: "gcd", types: signature(i64, false, i64, i64), eval: evalInts},
@@ -556,7 +557,7 @@ func requireTypes(e *Expr) error {
 }
 
 func divide(e *Expr) error {
-	if len(e.args) == 2 && e.args[0].typ.IsDecimal() {
+	if len(e.args) == 2 && isAnyDecimal(e.args[0].typ) {
 		return e.fault()
 	}
 	return arithmetic(e)
@@ -615,8 +616,8 @@ func roundTypes(e *Expr) error {
 	switch t := e.args[0].typ; {
 	case t == record.Int64, t == record.Float64:
 		e.typ = t
-	case t.IsDecimal():
-		e.typ = record.DecimalOf(min(record.MaxPrecision, t.Precision()-t.Scale()+1), 0)
+	case isAnyDecimal(t):
+		e.typ = decimalLike(t, t.Precision()-t.Scale()+1, 0)
 	default:
 		return e.fault()
 	}

@@ -147,7 +147,7 @@ func (p *Program) RowByRow() (texts []string) {
 				texts = append(texts, n.String())
 			}
 		default:
-			if ops[n.op].vector == nil {
+			if ops[n.op].vector == nil || n.typ.IsWide() && ops[n.op].made != nil {
 				texts = append(texts, n.String())
 			}
 		}

@@ -278,6 +278,9 @@ func evalExtreme(e *Expr, a []Value) (Value, error) {
 }
 
 func evalArithmetic(e *Expr, a []Value) (Value, error) {
+	if e.typ.IsWide() {
+		return evalMade(e, a)
+	}
 	if e.args[0].typ == record.Float64 {
 		v, err := floatOf(e.op, math.Float64frombits(a[0].Bits), math.Float64frombits(a[1].Bits))
 		return Value{Bits: math.Float64bits(v)}, err
@@ -361,6 +364,9 @@ func floatOf(op Op, a, b float64) (v float64, err error) {
 }
 
 func evalSign(e *Expr, a []Value) (Value, error) {
+	if e.typ.IsWide() {
+		return evalMade(e, a)
+	}
 	if e.typ == record.Float64 {
 		f := math.Float64frombits(a[0].Bits)
 		switch {
@@ -389,6 +395,9 @@ func evalSign(e *Expr, a []Value) (Value, error) {
 }
 
 func evalRound(e *Expr, a []Value) (Value, error) {
+	if e.typ.IsWide() {
+		return evalMade(e, a)
+	}
 	t := e.args[0].typ
 	if t == record.Float64 {
 		f := math.Float64frombits(a[0].Bits)

@@ -75,6 +75,17 @@ func ValueOf(t record.Type, i int) any {
 			"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
 			"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00",
 		}[i]
+	case t.IsWide():
+		var wide [5]string
+		for n, text := range []string{"0", "-0.0001", "1234567890123456789.5", "-9999999999999999999999999999999999.9999",
+			"9999999999999999999999999999999999.9999"} {
+			_, bytes, err := record.ParseLogical(nil, t, text)
+			if err != nil {
+				panic(err)
+			}
+			wide[n] = string(bytes)
+		}
+		return wide[i]
 	case t == record.Bytes:
 		return []string{"", "\x00", "abc", "\xff\\\",\n", "more than 23 bytes, so that they lie apart\x00"}[i]
 	}
