@@ -35,6 +35,7 @@ type ReaderStats struct {
 
 	Watermark Watermark    // how far the reader has come in event time
 	Lag       []record.Lag // what waits to be read, if the reader is a record.Lagging
+	Lagging   bool         // the reader is one; it may not know yet what waits
 }
 
 // A Watermark is how far a reader has come in event time: its windows up to there may close.
@@ -261,7 +262,7 @@ func (e *Engine) Stats() Stats {
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: router.Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: router.FoldedGroups(),
-			Watermark: watermarkOf(router), Lag: b.lag(),
+			Watermark: watermarkOf(router), Lag: b.lag(), Lagging: b.lagging(),
 		})
 		for _, f := range in.flows() {
 			for p, r := range f.ringStats() {
@@ -361,6 +362,12 @@ func watermarkOf(r *core.Router) (w Watermark) {
 	}
 	w.Idle = idle
 	return w
+}
+
+// lagging says whether the reader knows how much waits, or will know it.
+func (s *source) lagging() bool {
+	_, ok := s.reader.(record.Lagging)
+	return ok && !s.lagless.Load()
 }
 
 // lag asks the reader what waits. A reader that panics is not asked again.

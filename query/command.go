@@ -5,13 +5,13 @@ import "github.com/velo-engine/velo/query/internal/syntax"
 // A Command is a statement about the jobs of a server.
 //
 //	SHOW JOBS | SOURCES | SINKS | VIEWS
-//	ALTER JOB name PAUSE | RESUME | RESTART | START | STOP | CHECKPOINT
+//	ALTER JOB name PAUSE | RESUME | RESTART | START | STOP | CHECKPOINT | ABORT
 //	DROP JOB name
 type Command struct {
 	Verb   string // show, alter or drop
 	Object string // jobs, sources, sinks or views; job for ALTER and DROP
 	Name   string // of the job
-	Action string // pause, resume, restart, start, stop or checkpoint
+	Action string // pause, resume, restart, start, stop, checkpoint or abort
 }
 
 // ParseCommand parses a text that is one command. It returns false if the text begins with the word

@@ -117,6 +117,7 @@ var errorTable = []struct {
 	{job.ErrCatalog, http.StatusInsufficientStorage, "catalog", "jobs go on; the disk may be full"},
 	{job.ErrFailed, http.StatusConflict, "failed", "the events of the job have more"},
 	{job.ErrState, http.StatusConflict, "state", ""},
+	{job.ErrBeside, http.StatusConflict, "side_by_side", ""},
 	{job.ErrMemory, http.StatusConflict, "memory", "another job may be stopped, or given less"},
 	{job.ErrClosed, http.StatusServiceUnavailable, "ending", ""},
 	{push.ErrNotRead, http.StatusServiceUnavailable, "not_read", "the job of the source does not run"},

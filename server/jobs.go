@@ -36,7 +36,9 @@ func (s *Server) listJobs(w http.ResponseWriter, _ *http.Request) error {
 type jobAnswer struct {
 	job.Status
 	Text string `json:"text,omitempty"`
-	Done string `json:"done,omitempty"`
+	// ReplacementText is the text of the replacement that runs beside it.
+	ReplacementText string `json:"replacement_text,omitempty"`
+	Done            string `json:"done,omitempty"`
 	// Pending says that the change goes on; events later than Event tell its end.
 	Pending bool   `json:"pending,omitempty"`
 	Event   uint64 `json:"event,omitempty"`
@@ -47,7 +49,11 @@ func (s *Server) getJob(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, jobAnswer{Status: status, Text: text})
+	_, beside, err := s.cfg.Jobs.Candidate(status.Name)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, jobAnswer{Status: status, Text: text, ReplacementText: beside})
 }
 
 // readBody reads the body.
@@ -116,7 +122,7 @@ func (f *flags) err() error {
 func (s *Server) putJob(w http.ResponseWriter, r *http.Request) error {
 	f := &flags{r: r}
 	o := job.PutOptions{Fresh: f.bool("fresh"), DryRun: f.bool("dry-run"), Stopped: f.bool("stopped")}
-	o.Drop = f.bool("drop")
+	o.Drop, o.Beside = f.bool("drop"), f.bool("side-by-side")
 	wait := f.duration("wait", defaultWait, maxWait)
 	if text := r.URL.Query().Get("memory"); text != "" {
 		n, err := connect.ByteSize(text)
@@ -188,6 +194,7 @@ func (s *Server) deleteJob(w http.ResponseWriter, r *http.Request) error {
 var actions = map[string]func(*job.Manager, context.Context, string) error{
 	"start": (*job.Manager).Start, "stop": (*job.Manager).Stop, "pause": (*job.Manager).Pause,
 	"resume": (*job.Manager).Resume, "restart": (*job.Manager).Restart, "checkpoint": (*job.Manager).Checkpoint,
+	"abort": (*job.Manager).Abort,
 }
 
 func (s *Server) actOnJob(w http.ResponseWriter, r *http.Request) error {
@@ -196,7 +203,7 @@ func (s *Server) actOnJob(w http.ResponseWriter, r *http.Request) error {
 	if do == nil {
 		return &Error{
 			Status: http.StatusNotFound, Code: "not_found", Message: "nothing is called " + action,
-			Hint: "start, stop, pause, resume, restart or checkpoint",
+			Hint: "start, stop, pause, resume, restart, checkpoint or abort",
 		}
 	}
 	f := &flags{r: r}
@@ -263,6 +270,16 @@ func (s *Server) quarantine(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]any{"rejects": append([]Reject{}, newest...), "all": all})
 }
 
+// candidate is the replacement that runs beside a job; nil if there is none.
+func (s *Server) candidate(name string) Inside {
+	r, _, err := s.cfg.Jobs.Candidate(name)
+	if err != nil {
+		return nil
+	}
+	in, _ := r.(Inside)
+	return in
+}
+
 // Command carries out SHOW, ALTER JOB and DROP JOB, and returns the rows of SHOW. The role is what
 // the caller may do.
 func (s *Server) Command(
@@ -287,9 +304,10 @@ func (s *Server) Command(
 		for _, j := range m.List() {
 			rows = append(rows, []string{
 				j.Name, string(j.State), string(j.Desired), j.Since.Format(time.RFC3339), j.Cause,
+				j.Replacement.String(),
 			})
 		}
-		return []string{"name", "state", "desired", "since", "cause"}, rows, nil
+		return []string{"name", "state", "desired", "since", "cause", "replacement"}, rows, nil
 	}
 	for _, j := range m.List() {
 		for _, o := range j.Objects {

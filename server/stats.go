@@ -13,7 +13,8 @@ import (
 	"github.com/velo-engine/velo/view"
 )
 
-// Engines are all engines: by the name of each job that runs, its own; by "", the engines of the
+// Engines are all engines: by the name of each job that runs, its own; by the name and
+// ReplacementSuffix, the engines of the replacement that runs beside it; by "", the engines of the
 // service.
 func (s *Server) Engines() map[string][]Engine {
 	all := map[string][]Engine{}
@@ -27,9 +28,16 @@ func (s *Server) Engines() map[string][]Engine {
 		if in, err := s.inside(j.Name); err == nil {
 			all[j.Name] = in.Engines()
 		}
+		if in := s.candidate(j.Name); in != nil {
+			all[j.Name+ReplacementSuffix] = in.Engines()
+		}
 	}
 	return all
 }
+
+// ReplacementSuffix ends what the replacement of a job is called in statistics and metrics. No name
+// of a job has it.
+const ReplacementSuffix = "/replacement"
 
 // A Use says what the clients of a server take now.
 type Use struct {
@@ -84,9 +92,14 @@ func (s *Server) jobStats(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Job     job.Status    `json:"job"`
 		Engines []engineStats `json:"engines"`
-	}{status, []engineStats{}}
+		// Replacement has the engines of the replacement that runs beside it.
+		Replacement []engineStats `json:"replacement,omitempty"`
+	}{Job: status, Engines: []engineStats{}}
 	if in, err := s.inside(status.Name); err == nil {
 		answer.Engines = s.statsOf(in.Engines())
+	}
+	if in := s.candidate(status.Name); in != nil {
+		answer.Replacement = s.statsOf(in.Engines())
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/velo-engine/velo/server/job"
 )
 
 // applyCmd shows what files would change at a server, and changes it.
@@ -21,6 +23,7 @@ type applyCmd struct {
 	Server string        `help:"The server." default:"http://127.0.0.1:8123" env:"VELO_SERVER" placeholder:"URL"`
 	DryRun bool          `help:"Show the difference, and change nothing."`
 	Fresh  bool          `help:"Begin anew, this once, jobs that cannot go on with their state."`
+	Beside bool          `name:"side-by-side" help:"Begin anew beside the old jobs, until the new ones have caught up."`
 	Drop   bool          `help:"Give up the groups of queries that a file has no more."`
 	Wait   time.Duration `help:"How long to wait for each job to run." default:"30s" placeholder:"TIME"`
 	Token  string        `help:"A file with the token." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
@@ -147,6 +150,9 @@ func (c *applyCmd) apply(r *remote, path string, std streams) error {
 	if c.Drop {
 		query.Set("drop", "true")
 	}
+	if c.Beside {
+		query.Set("side-by-side", "true")
+	}
 	query.Set("dry-run", "true")
 	var would applyAnswer
 	_, failure, err = r.ask("PUT", at, query, text, &would)
@@ -165,6 +171,11 @@ func (c *applyCmd) apply(r *remote, path string, std streams) error {
 	_, failure, err = r.ask("PUT", at, query, text, &after)
 	if err != nil || failure != nil {
 		return errors.Join(err, failure.err())
+	}
+	if after.Pending && would.Done == job.PutBeside {
+		fmt.Fprintf(std.out, "job %s: the replacement runs beside it, has not caught up yet, and takes over when it "+
+			"has\n", name)
+		return nil
 	}
 	if after.Pending {
 		fmt.Fprintf(std.out, "job %s: is %s, and is not waited for any more\n", name, after.State)
@@ -194,7 +205,8 @@ func (f *serverFailure) err() error {
 	case e.Code == "state_lost" && strings.HasPrefix(e.Hint, "drop"):
 		b.WriteString("\n--drop gives up what is gone, and the other queries go on")
 	case e.Code == "state_lost":
-		b.WriteString("\n--fresh begins anew")
+		b.WriteString("\n--fresh begins anew; --side-by-side does so beside the old job, which goes on until the new " +
+			"one has caught up")
 	case e.Hint != "":
 		b.WriteString("\n" + e.Hint)
 	}

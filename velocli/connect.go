@@ -103,6 +103,9 @@ func init() {
 		Check: func(r *connect.SinkRequest) error {
 			w, err := openFile(r) // it checks the folder, and makes nothing
 			abandon(w)
+			if errors.Is(err, writers.ErrTaken) {
+				return nil // by the job that this one replaces, or Open says so
+			}
 			return err
 		},
 		Open: func(_ context.Context, r *connect.SinkRequest) (record.Writer, error) { return openFile(r) },
@@ -482,7 +485,7 @@ func sinkRequest(q *query.Output, std streams, again bool) (*connect.SinkRequest
 func openFile(r *connect.SinkRequest) (*writers.File, error) {
 	f, err := writers.NewFile(fileConfig(r.Options))
 	if err != nil {
-		return nil, r.Options.Errorf("path", "%v", err)
+		return nil, r.Options.Errorf("path", "%w", err)
 	}
 	return f, nil
 }

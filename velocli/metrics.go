@@ -290,16 +290,25 @@ func serverMetrics(jobs *job.Manager, listeners []listening) func(*server.Server
 		})
 		set.AddJobs(func() (all []metrics.Job) {
 			engines := s.Engines()
-			for _, status := range jobs.List() {
-				j := metrics.Job{Name: status.Name, State: string(status.State), Restarts: status.Restarts}
-				for _, e := range engines[status.Name] {
+			add := func(j metrics.Job) {
+				for _, e := range engines[j.Name] {
 					one := metrics.Engine{Stats: e.Engine.Stats(), Plans: e.Plans}
-					if len(engines[status.Name]) > 1 {
+					if len(engines[j.Name]) > 1 {
 						one.Name = e.Name
 					}
 					j.Engines = append(j.Engines, one)
 				}
 				all = append(all, j)
+			}
+			for _, status := range jobs.List() {
+				add(metrics.Job{Name: status.Name, State: string(status.State), Restarts: status.Restarts})
+				if r := status.Replacement; r != nil {
+					state := job.Active // that it catches up is seen at what waits to be read
+					if r.State == job.Starting {
+						state = job.Starting
+					}
+					add(metrics.Job{Name: status.Name + server.ReplacementSuffix, State: string(state)})
+				}
 			}
 			return all
 		})

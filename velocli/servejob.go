@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -180,6 +181,22 @@ var permanent = []error{
 
 // Start starts the job.
 func (p *program) Start(ctx context.Context, folder string, paused bool, say func(string)) (job.Running, error) {
+	r, err := p.begin(ctx, folder, paused, say)
+	if err != nil {
+		return nil, err
+	}
+	err = p.runner.views.Swap(nil, r.views)
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), job.DefaultStopTimeout)
+		defer cancel()
+		return nil, errors.Join(err, r.Stop(ctx))
+	}
+	r.shown = true
+	return r, nil
+}
+
+// begin starts the job and shows nothing.
+func (p *program) begin(ctx context.Context, folder string, paused bool, say func(string)) (*runningJob, error) {
 	// Plans belong to one engine, and the environment may have changed.
 	compiled, err := query.CompileJob(p.text, connect.Default)
 	if err != nil {
@@ -187,6 +204,7 @@ func (p *program) Start(ctx context.Context, folder string, paused bool, say fun
 	}
 	r := &runningJob{
 		program: p, say: say, done: make(chan struct{}), pushed: map[string]*push.Source{}, rejects: &rejectRing{},
+		views: map[string]view.View{},
 	}
 	err = r.start(ctx, compiled, folder, paused)
 	if err != nil {
@@ -219,7 +237,9 @@ type runningJob struct {
 	ins     []*ingest
 	pushed  map[string]*push.Source
 	rejects *rejectRing
-	views   []string
+	// views are the views of the job; shown says that they are in the catalog.
+	views map[string]view.View
+	shown bool
 
 	// done is closed when all queries have ended; err is set before.
 	done chan struct{}
@@ -281,11 +301,7 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 		if !f.view {
 			continue
 		}
-		v := view.View{Engine: f.engine, Plan: f.plan, Comment: comments[f.name]}
-		if err := r.program.runner.views.Add(f.name, v); err != nil {
-			return err
-		}
-		r.views = append(r.views, f.name)
+		r.views[f.name] = view.View{Engine: f.engine, Plan: f.plan, Comment: comments[f.name]}
 	}
 	started = true
 	go r.wait()
@@ -294,7 +310,6 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 
 // closeAll closes what a start has opened before it failed.
 func (r *runningJob) closeAll() {
-	r.hide()
 	for _, in := range r.ins {
 		if in.engine != nil {
 			in.close()
@@ -306,10 +321,10 @@ func (r *runningJob) closeAll() {
 
 // hide removes the views.
 func (r *runningJob) hide() {
-	for _, name := range r.views {
-		_ = r.program.runner.views.Remove(name)
+	if r.shown {
+		_ = r.program.runner.views.Swap(slices.Collect(maps.Keys(r.views)), nil)
+		r.shown = false
 	}
-	r.views = nil
 }
 
 // wait waits for all queries. If one fails, the others end, too: the job is started again as a

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -140,12 +141,27 @@ func (c *Catalog) Use() Use {
 // Add adds a view. The error says that the name is taken or empty, that the engine does not run the
 // plan, or that the plan has no groups.
 func (c *Catalog) Add(name string, v View) error {
-	fail := func(format string, args ...any) error {
-		return fmt.Errorf("view: %q: "+format, append([]any{name}, args...)...)
+	e, err := check(name, v)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, taken := c.views[name]; taken {
+		return fmt.Errorf("view: %q: there is a view of that name", name)
+	}
+	c.views[name] = e
+	return nil
+}
+
+// check says what is wrong with a view, or makes its entry.
+func check(name string, v View) (*entry, error) {
+	fail := func(format string, args ...any) (*entry, error) {
+		return nil, fmt.Errorf("view: %q: "+format, append([]any{name}, args...)...)
 	}
 	switch {
 	case name == "":
-		return errors.New("view: a view without a name")
+		return nil, errors.New("view: a view without a name")
 	case v.Engine == nil || v.Plan == nil:
 		return fail("no engine, or no plan")
 	case !slices.Contains(v.Engine.Plans(), v.Plan):
@@ -158,13 +174,7 @@ func (c *Catalog) Add(name string, v View) error {
 	if err != nil {
 		return fail("%w", err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, taken := c.views[name]; taken {
-		return fail("there is a view of that name")
-	}
-	c.views[name] = e
-	return nil
+	return e, nil
 }
 
 // Remove removes a view. Statements that have begun, and readings that have read it, go on.
@@ -175,6 +185,38 @@ func (c *Catalog) Remove(name string) error {
 		return fmt.Errorf("view: %q: %w", name, ErrNoView)
 	}
 	delete(c.views, name)
+	clear(c.lookups)
+	return nil
+}
+
+// Swap removes views and adds others in one step: a statement finds the ones or the others. The
+// error is as of Remove and Add; nothing is changed then. Statements that have begun, and readings
+// that have read what is removed, go on.
+func (c *Catalog) Swap(remove []string, add map[string]View) error {
+	entries := map[string]*entry{}
+	for name, v := range add {
+		e, err := check(name, v)
+		if err != nil {
+			return err
+		}
+		entries[name] = e
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range remove {
+		if c.views[name] == nil {
+			return fmt.Errorf("view: %q: %w", name, ErrNoView)
+		}
+	}
+	for name := range entries {
+		if c.views[name] != nil && !slices.Contains(remove, name) {
+			return fmt.Errorf("view: %q: there is a view of that name", name)
+		}
+	}
+	for _, name := range remove {
+		delete(c.views, name)
+	}
+	maps.Copy(c.views, entries)
 	clear(c.lookups)
 	return nil
 }

@@ -8,6 +8,11 @@ import (
 	"sync"
 )
 
+// ErrTaken says that another File of this process writes the path. Once that has ended, the path is
+// free.
+var ErrTaken = errors.New("another File of this process writes it, and one would replace what the other has " +
+	"written: give each a path of its own, or Close that one first")
+
 // takens are the paths that the Files of this process write.
 var takens struct {
 	sync.Mutex
@@ -32,9 +37,7 @@ func take(path string) (*taken, error) {
 	defer takens.Unlock()
 	for _, other := range takens.all {
 		if other.name == t.name && os.SameFile(other.dir, t.dir) {
-			return nil, errors.New("another File of this process writes it, and one would replace what the other " +
-				"has written: " +
-				"give each a path of its own, or Close that one first")
+			return nil, ErrTaken
 		}
 	}
 	takens.all = append(takens.all, t)

@@ -83,7 +83,9 @@ type partition struct {
 	// err is why nothing more will be fetched. It comes after the queue.
 	err error
 	// stable is the last stable offset, or the high watermark if uncommitted records are read.
+	// heard says that a broker has told it.
 	stable int64
+	heard  bool
 	// reader reads it; nil if nobody does yet.
 	reader *Reader
 
@@ -725,7 +727,7 @@ func (c *consumer) push(a ask, got *kmsg.FetchResponseTopicPartition, whole *res
 	}
 	p := a.p
 	p.mu.Lock()
-	p.stable = got.HighWatermark
+	p.stable, p.heard = got.HighWatermark, true
 	if !c.cfg.ReadUncommitted && got.LastStableOffset >= 0 {
 		p.stable = got.LastStableOffset
 	}

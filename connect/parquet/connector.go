@@ -40,6 +40,9 @@ func init() {
 		},
 		Check: func(r *connect.SinkRequest) error {
 			w, err := openSink(r) // it checks the folder, and makes nothing
+			if errors.Is(err, writers.ErrTaken) {
+				return nil // by the job that this one replaces, or Open says so
+			}
 			if err != nil {
 				return err
 			}

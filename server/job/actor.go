@@ -33,11 +33,18 @@ type job struct {
 	retry    *time.Timer // nil if nothing is waited for
 	restarts uint64      // how many times it was started again after a failure
 	waiting  []chan error
+	// beside is the replacement that runs beside the job, and left the one that ran when the
+	// process ended; nil if there is none.
+	beside *beside
+	left   *entry
 
 	mu    sync.Mutex
 	entry entry
 	seen  Status
 	shown Running
+	// shownBeside and besideText are of the replacement.
+	shownBeside Running
+	besideText  string
 }
 
 // start is the result of a start.
@@ -140,8 +147,16 @@ func (j *job) say(text string) { j.m.events.add(Event{Job: j.name, Cause: text})
 func (j *job) run() {
 	defer close(j.gone)
 	j.compile()
+	left, err := j.m.store.leftBeside(j.name, j.entry.Generation)
+	if err != nil {
+		j.say("looking for a replacement: " + err.Error())
+	}
+	j.left = left
 	j.reconcile(j.cause)
 	for {
+		if s := j.state(); j.left != nil && s != Starting && s != BackingOff {
+			j.resumeBeside()
+		}
 		if j.state() == Stopped && j.entry.Desired == shouldGo && j.began == nil {
 			if j.remove() {
 				return
@@ -150,6 +165,14 @@ func (j *job) run() {
 		var ended <-chan struct{}
 		if j.running != nil && j.state() != Finished {
 			ended = j.running.Done()
+		}
+		var besideBegan <-chan besideStart
+		var caught <-chan error
+		if j.beside != nil {
+			besideBegan = j.beside.began
+			if j.began == nil { // the old one is not half there
+				caught = j.beside.caught
+			}
 		}
 		var retry <-chan time.Time
 		if j.retry != nil {
@@ -166,6 +189,10 @@ func (j *job) run() {
 			j.settle()
 		case s := <-j.began:
 			j.hasBegun(s)
+		case s := <-besideBegan:
+			j.besideBegan(s)
+		case err := <-caught:
+			j.besideCaught(err)
 		case <-ended:
 			j.hasEnded()
 		case <-retry:
@@ -247,10 +274,18 @@ func (j *job) want(d Desired) error {
 	if j.entry.Desired == d && (d != ShouldRun || j.running != nil && j.state() != Finished) {
 		return nil
 	}
+	if d == ShouldPause || d == ShouldRun && j.state() == Finished {
+		if err := j.noBeside(); err != nil {
+			return err
+		}
+	}
 	e := j.entry
 	e.Desired = d
 	if err := j.m.store.put(j.name, e); err != nil {
 		return err
+	}
+	if d == ShouldStop || d == shouldGo {
+		j.giveUp(fmt.Errorf("the user wants the job %s", d))
 	}
 	j.mu.Lock()
 	j.entry = e
@@ -460,6 +495,9 @@ func (j *job) restart() error {
 	if j.entry.Desired == ShouldStop || j.began != nil {
 		return fmt.Errorf("job %q: %w: it is %s", j.name, ErrState, j.state())
 	}
+	if err := j.noBeside(); err != nil {
+		return err
+	}
 	j.stop("restarted")
 	j.program = nil
 	j.row, j.failures = 0, nil
@@ -500,6 +538,16 @@ func (j *job) replace(ctx context.Context, text string, p Program, o PutOptions)
 			return nil
 		default:
 			lost = p.Lost(j.program)
+		}
+		if err := j.noBeside(); err != nil {
+			return err
+		}
+		if o.Beside {
+			done = PutBeside
+			if err := j.mayRunBeside(p, o); err != nil || o.DryRun {
+				return err
+			}
+			return j.putBeside(text, p, o)
 		}
 		if o.Drop {
 			lost.Gone = nil
@@ -542,10 +590,14 @@ func (j *job) swap(before entry, text string, p Program, o PutOptions) error {
 	}
 	e := before
 	e.text, e.Options = text, o.Options
+	err := error(nil)
 	if o.Fresh {
-		e.Generation++
+		e.Generation, err = j.m.store.unused(j.name, before.Generation)
 	}
-	if err := j.m.store.put(j.name, e); err != nil {
+	if err == nil {
+		err = j.m.store.put(j.name, e)
+	}
+	if err != nil {
 		j.reconcile("the catalog could not be written")
 		return err
 	}
@@ -575,8 +627,12 @@ func (j *job) swap(before entry, text string, p Program, o PutOptions) error {
 
 // back puts the old text back.
 func (j *job) back(before entry, old Program, fault, why error) error {
+	tried := j.entry.Generation
 	if err := j.m.store.put(j.name, before); err != nil {
 		return errors.Join(why, err)
+	}
+	if tried != before.Generation {
+		j.m.store.dropBeside(j.name, tried) // it has read nothing
 	}
 	j.become(before, old, fault)
 	j.say("the new text does not start, the old one was put back: " + why.Error())
@@ -619,6 +675,7 @@ func (j *job) shutdown() {
 		s := <-j.began
 		j.began, j.running = nil, s.running
 	}
+	j.endBeside()
 	j.stop("the server ends")
 	j.answer(ErrClosed)
 }

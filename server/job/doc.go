@@ -3,7 +3,8 @@
 // A Manager has a folder:
 //
 //	DIR/catalog/NAME.sql  a job: its text, and in a comment at the end what should be (desired)
-//	DIR/jobs/NAME/N       the state of the job; N is one more each time that it begins anew
+//	DIR/jobs/NAME/N       the state of the job; N is one more each time that it begins anew;
+//	                      with a file replacement.sql while it belongs to a replacement
 //	DIR/events.ndjson     what has happened, and why
 //
 // A file of the catalog is replaced by renaming, after it was synced, so it is the old one or the
@@ -29,6 +30,20 @@
 // Put changes nothing and returns a LossError that says what would be lost. Fresh is the choice to
 // lose it; if only queries are gone, Drop is the choice to give up theirs. If the new text does not
 // start, the old one is put back.
+//
+// # Side by side
+//
+// With PutOptions.Beside the new job begins anew in a folder of its own, while the old one runs on:
+// Status.Replacement. When it has caught up (Candidate.CatchUp), these steps follow each other:
+//
+//	the catalog names the new text and its folder     a crash after this leaves the new job
+//	the results of both are exchanged                 Candidate.TakeOver, one step for readers
+//	the old one is stopped                            its folder stays until the job begins anew
+//	replacement.sql is removed                        a crash before this: the next start does it
+//
+// A crash before the first step leaves both: the next start resumes the replacement beside the old
+// job. If the replacement fails, or Abort, Stop or Delete ends it, its folder is removed and the
+// old job is as it was.
 //
 // # What runs
 //

@@ -129,6 +129,9 @@ type Status struct {
 	Memory  int64      `json:"memory,omitempty"`
 	// Generation is one more each time that the job has begun anew.
 	Generation int `json:"generation"`
+	// Replacement is what runs beside the job and takes its place when it has caught up; nil if
+	// there is none.
+	Replacement *Beside `json:"replacement,omitempty"`
 }
 
 // These errors are found with errors.Is.
@@ -171,7 +174,8 @@ func (e *LossError) Choice() string {
 	if len(e.Changed) == 0 {
 		return "drop=true gives up what is gone, and the other queries go on"
 	}
-	return "fresh=true begins anew, and loses it"
+	return "fresh=true begins anew, and loses it; side-by-side=true begins anew beside the old job, which goes on " +
+		"until the new one has caught up"
 }
 
 // Error says what would be lost, and what the choice is.

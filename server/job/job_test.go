@@ -24,9 +24,13 @@ import (
 //	fp=X       what the state depends on
 //	big        it takes 100 MiB, others take 10 MiB
 //	view=X     it has a view
+//	sink       it cannot run beside another
+//	slow       a replacement does not catch up before it is told that it has
 type fake struct {
 	mu   sync.Mutex
 	live map[string]*fakeRunning // by folder
+	// candidates are the replacements that run, by folder.
+	candidates map[string]*fakeRunning
 	// faults are what must not happen.
 	faults []string
 	dead   atomic.Bool
@@ -35,8 +39,9 @@ type fake struct {
 }
 
 type fakeProgram struct {
-	of   *fake
-	text string
+	of     *fake
+	text   string
+	beside bool // it is started as a replacement
 }
 
 func (f *fake) Compile(_, text string, _ Options) (Program, error) {
@@ -46,7 +51,7 @@ func (f *fake) Compile(_, text string, _ Options) (Program, error) {
 	if strings.Contains(text, "bad") {
 		return nil, errors.New("line 1, column 1: bad")
 	}
-	return &fakeProgram{f, text}, nil
+	return &fakeProgram{of: f, text: text}, nil
 }
 
 func (f *fake) fault(format string, args ...any) {
@@ -101,6 +106,11 @@ func (p *fakeProgram) Start(ctx context.Context, folder string, paused bool, say
 	case strings.Contains(p.text, "forever"):
 		return nil, fmt.Errorf("it never starts: %w", ErrPermanent)
 	}
+	return p.start(folder, paused, say)
+}
+
+// start starts a job that nothing keeps from it.
+func (p *fakeProgram) start(folder string, paused bool, say func(string)) (*fakeRunning, error) {
 	fp := filepath.Join(folder, "fp")
 	if b, err := os.ReadFile(fp); err == nil && string(b) != word(p.text, "fp") {
 		p.of.fault("a job %q begins with the state of %s", p.text, b)
@@ -109,25 +119,37 @@ func (p *fakeProgram) Start(ctx context.Context, folder string, paused bool, say
 	if err := os.WriteFile(fp, []byte(word(p.text, "fp")), 0o600); err != nil {
 		return nil, err
 	}
-	r := &fakeRunning{of: p.of, folder: folder, paused: paused, text: p.text, done: make(chan struct{})}
+	r := &fakeRunning{
+		of: p.of, job: filepath.Dir(folder), paused: paused, text: p.text, done: make(chan struct{}),
+		caught: make(chan struct{}),
+	}
 	p.of.mu.Lock()
 	defer p.of.mu.Unlock()
-	job := filepath.Dir(folder)
-	if p.of.live[job] != nil {
-		p.of.faults = append(p.of.faults, "two run at the same time in "+job)
+	if p.of.live[r.job] != nil && !p.beside {
+		p.of.faults = append(p.of.faults, "two run at the same time in "+r.job)
 	}
-	p.of.live[job] = r
+	if p.beside {
+		if p.of.candidates[r.job] != nil {
+			p.of.faults = append(p.of.faults, "two replacements run at the same time in "+r.job)
+		}
+		p.of.candidates[r.job] = r
+	} else {
+		p.of.live[r.job] = r
+	}
 	say("begun")
 	return r, nil
 }
 
 type fakeRunning struct {
-	of           *fake
-	folder, text string
-	paused       bool
-	done         chan struct{}
-	once         sync.Once
-	err          error
+	of        *fake
+	job, text string
+	paused    bool
+	done      chan struct{}
+	once      sync.Once
+	err       error
+	// caught is closed when a replacement has caught up.
+	caught     chan struct{}
+	caughtOnce sync.Once
 }
 
 func (r *fakeRunning) end(err error) { r.once.Do(func() { r.err = err; close(r.done) }) }
@@ -146,14 +168,18 @@ func (r *fakeRunning) Checkpoint(context.Context) error { return nil }
 func (r *fakeRunning) Stop(context.Context) error {
 	r.of.mu.Lock()
 	defer r.of.mu.Unlock()
-	if job := filepath.Dir(r.folder); r.of.live[job] == r {
-		delete(r.of.live, job)
+	for _, of := range []map[string]*fakeRunning{r.of.live, r.of.candidates} {
+		if of[r.job] == r {
+			delete(of, r.job)
+		}
 	}
 	r.end(nil)
 	return nil
 }
 
-func newFake() *fake { return &fake{live: map[string]*fakeRunning{}} }
+func newFake() *fake {
+	return &fake{live: map[string]*fakeRunning{}, candidates: map[string]*fakeRunning{}}
+}
 
 var quick = Policy{Min: time.Millisecond, Max: 4 * time.Millisecond, Most: 3, Within: time.Hour}
 
@@ -184,7 +210,10 @@ func settled(t interface{ Fatalf(string, ...any) }, m *Manager) map[string]Statu
 			all[s.Name] = s
 			gone := s.Desired == shouldGo
 			pending := s.Desired != ShouldStop && s.State == Stopped || s.Desired == ShouldStop && s.State == Active
-			busy = busy || gone || pending ||
+			files, _ := filepath.Glob(filepath.Join(m.store.folder(s.Name), "*", besideFile))
+			r, text, _ := m.Candidate(s.Name)
+			onItsWay := len(files) > 0 != (r != nil) || r != nil && !strings.Contains(text, "slow")
+			busy = busy || gone || pending || onItsWay ||
 				slices.Contains([]State{Starting, Stopping, BackingOff, Replacing}, s.State)
 		}
 		if !busy {
@@ -511,6 +540,7 @@ type expected struct {
 	desired    Desired
 	text       string
 	generation int
+	beside     string // the text of the replacement that runs beside it
 }
 
 type world struct {
@@ -555,7 +585,8 @@ func (w *world) crash(name string, after expected) {
 	all := settled(w.t, w.m)
 	s, is := all[name]
 	_, text, _ := w.m.Get(name)
-	now := expected{s.Desired, text, s.Generation}
+	_, beside, _ := w.m.Candidate(name)
+	now := expected{s.Desired, text, s.Generation, beside}
 	switch {
 	case is && now == after:
 		w.jobs[name] = after
@@ -573,7 +604,8 @@ func (w *world) step() {
 	name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "job")
 	text := rapid.SampledFrom([]string{"fp=1", "fp=1 x", "fp=2", "nostart fp=1", "forever fp=2", "bad"}).Draw(t, "text")
 	what := rapid.SampledFrom([]string{
-		"put", "put", "fresh", "start", "stop", "pause", "resume", "restart", "delete", "fail", "reopen",
+		"put", "put", "fresh", "start", "stop", "pause", "resume", "restart", "delete", "fail", "reopen", "beside",
+		"beside", "caught", "abort",
 	}).Draw(t, "command")
 	before, is := w.jobs[name]
 	after := before
@@ -582,13 +614,42 @@ func (w *world) step() {
 	starts := !strings.Contains(before.text, "nostart") && !strings.Contains(before.text, "forever")
 	refused := !is
 	switch what {
+	case "beside":
+		text += rapid.SampledFrom([]string{"", " slow"}).Draw(t, "slow")
+		s, _, _ := w.m.Get(name)
+		refused = strings.Contains(text, "bad")
+		switch {
+		case !is:
+			after = expected{ShouldRun, text, 1, ""}
+		case before.text == text:
+		case before.beside != "" || s.State != Active || strings.Contains(text, "nostart") ||
+			strings.Contains(text, "forever"):
+			refused = true
+		case strings.Contains(text, "slow"):
+			after.beside = text
+		default:
+			after.text, after.generation = text, before.generation+1
+		}
+		m, died := w.m, w.died
+		do = func() error { return putBeside(m, died, name, text) }
+	case "caught":
+		refused = before.beside == ""
+		after = expected{before.desired, before.beside, before.generation + 1, ""}
+		m := w.m
+		do = func() error { return caught(m, name) }
+	case "abort":
+		refused = before.beside == ""
+		after.beside = ""
+		do = func() error { return w.m.Abort(ctx, name) }
 	case "put", "fresh":
 		fresh := what == "fresh"
 		after.text = text
 		refused = text == "bad"
 		switch {
 		case !is:
-			after = expected{ShouldRun, text, 1}
+			after = expected{ShouldRun, text, 1, ""}
+		case before.beside != "" && (fresh || before.text != text):
+			refused = true
 		case fresh:
 			after.generation++
 		case before.text != text && word(before.text, "fp") != word(text, "fp"):
@@ -603,9 +664,10 @@ func (w *world) step() {
 		after.desired = ShouldRun
 		do = func() error { return w.m.Start(ctx, name) }
 	case "stop":
-		after.desired = ShouldStop
+		after.desired, after.beside = ShouldStop, ""
 		do = func() error { return w.m.Stop(ctx, name) }
 	case "pause":
+		refused = refused || before.beside != ""
 		after.desired = ShouldPause
 		do = func() error { return w.m.Pause(ctx, name) }
 	case "resume":
@@ -615,7 +677,7 @@ func (w *world) step() {
 	case "restart":
 		do = func() error { return w.m.Restart(ctx, name) }
 	case "delete":
-		after.desired = shouldGo
+		after.desired, after.beside = shouldGo, ""
 		do = func() error { return w.m.Delete(ctx, name) }
 	case "fail":
 		w.f.mu.Lock()
@@ -650,7 +712,7 @@ func (w *world) step() {
 	case <-ended:
 	case <-w.died:
 		allowed := after
-		if refused && is && what != "put" && what != "fresh" {
+		if refused && is && what != "put" && what != "fresh" && what != "beside" {
 			allowed = before
 		}
 		w.crash(name, allowed)
@@ -669,7 +731,7 @@ func (w *world) step() {
 	case refused:
 	case after.desired == shouldGo:
 		delete(w.jobs, name)
-	case is || what == "put" || what == "fresh":
+	case is || what == "put" || what == "fresh" || what == "beside":
 		w.jobs[name] = after
 	}
 	w.check()
@@ -689,7 +751,8 @@ func (w *world) check() {
 	for name, want := range w.jobs {
 		s := all[name]
 		_, text, err := w.m.Get(name)
-		if got := (expected{s.Desired, text, s.Generation}); got != want || err != nil {
+		candidate, beside, _ := w.m.Candidate(name)
+		if got := (expected{s.Desired, text, s.Generation, beside}); got != want || err != nil {
 			w.t.Fatalf("job %q is %+v, %v, want %+v", name, got, err, want)
 		}
 		starts := !strings.Contains(text, "nostart") && !strings.Contains(text, "forever")
@@ -702,7 +765,11 @@ func (w *world) check() {
 		}
 		w.f.mu.Lock()
 		r := w.f.live[filepath.Join(w.dir, "jobs", name)]
+		c := w.f.candidates[filepath.Join(w.dir, "jobs", name)]
 		w.f.mu.Unlock()
+		if (c != nil) != (want.beside != "") || c != nil && candidate != Running(c) {
+			w.t.Fatalf("job %q has the replacement %v, and %v runs, want %q", name, candidate, c, want.beside)
+		}
 		if (r != nil) != (s.State == Active || s.State == Paused) {
 			w.t.Fatalf("job %q is %s, and runs: %v", name, s.State, r != nil)
 		}

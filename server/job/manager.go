@@ -206,6 +206,12 @@ type PutOptions struct {
 	DryRun bool
 	// Stopped puts a new job without starting it.
 	Stopped bool
+	// Beside replaces a job side by side: the new one begins anew in a state of its own, nobody
+	// sees its results, and it takes the place of the old one when it has caught up. It makes no
+	// difference to a job that is not there yet.
+	Beside bool
+
+	outcome chan error // of a replacement that runs beside its job
 }
 
 // What Put has done, or would do.
@@ -214,11 +220,14 @@ const (
 	PutUnchanged = "unchanged"
 	PutReplaced  = "replaced" // goes on with the state
 	PutFresh     = "begun anew"
+	PutBeside    = "replaced side by side"
 )
 
 // Put makes a job or replaces it, and waits until the new one runs, or does not. The error has the
 // faults of the text; or it is a LossError; or it says why the new one does not start. Then the job
-// is as it was before. A new job that does not start stays in the catalog, and is tried again.
+// is as it was before. A new job that does not start stays in the catalog, and is tried again. With
+// Beside, Put waits until the new one has taken over or was given up; if ctx is done before that,
+// the replacement goes on.
 func (m *Manager) Put(ctx context.Context, name, text string, o PutOptions) (done string, err error) {
 	if err := checkName(name); err != nil {
 		return "", err
@@ -235,11 +244,16 @@ func (m *Manager) Put(ctx context.Context, name, text string, o PutOptions) (don
 	if err != nil {
 		return "", err
 	}
+	o.outcome = make(chan error, 1)
 	done, j, err := m.put(ctx, name, text, program, o)
 	if j == nil {
 		return done, err
 	}
-	return done, cmp.Or(err, j.await(ctx)) // after an error the old one runs again
+	err = cmp.Or(err, j.await(ctx)) // after an error the old one runs again
+	if err == nil && done == PutBeside {
+		err = j.awaitOutcome(ctx, o.outcome)
+	}
+	return done, err
 }
 
 // put is Put up to the change of the catalog. It returns the job to wait for; nil if there is none.
@@ -279,7 +293,11 @@ func (m *Manager) mayHave(name string, p Program) error {
 		if s.Name == name {
 			continue
 		}
-		for _, o := range s.Objects {
+		objects := s.Objects
+		if s.Replacement != nil {
+			objects = append(slices.Clip(objects), s.Replacement.Objects...)
+		}
+		for _, o := range objects {
 			if o.Kind == KindView && mine[o.Name] {
 				return fmt.Errorf("job %q: there is a view %q of job %q already", name, o.Name, s.Name)
 			}

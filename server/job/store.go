@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -138,7 +139,12 @@ func (s *store) put(name string, e entry) (err error) {
 		return err
 	}
 	s.crash("begin")
-	f, err := os.CreateTemp(s.catalog(), "."+name+"-*")
+	return s.write(s.catalog(), "."+name+"-*", s.file(name), b)
+}
+
+// write writes a file in a folder, whole or not at all, and makes it durable.
+func (s *store) write(dir, temporary, path string, b []byte) error {
+	f, err := os.CreateTemp(dir, temporary)
 	if err != nil {
 		return err
 	}
@@ -146,12 +152,12 @@ func (s *store) put(name string, e entry) (err error) {
 	err = errors.Join(err, f.Sync(), f.Close())
 	s.crash("write")
 	if err == nil {
-		err = os.Rename(f.Name(), s.file(name))
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	err = syncDir(s.catalog())
+	err = syncDir(dir)
 	s.crash("rename")
 	return err
 }
@@ -178,10 +184,17 @@ func (s *store) remove(name string) error {
 
 // tidy removes the states that are older than the one before.
 func (s *store) tidy(name string, generation int) {
-	for n := generation - 2; n > 0; n-- {
-		if os.RemoveAll(s.state(name, n)) != nil {
-			return
+	folders, _ := os.ReadDir(s.folder(name))
+	var older []int
+	for _, f := range folders {
+		n, err := strconv.Atoi(f.Name())
+		if err == nil && n > 0 && n < generation {
+			older = append(older, n)
 		}
+	}
+	slices.Sort(older)
+	for _, n := range older[:max(0, len(older)-1)] {
+		_ = os.RemoveAll(s.state(name, n)) // it is tried again the next time
 	}
 }
 

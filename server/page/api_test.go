@@ -34,6 +34,7 @@ type api struct {
 	states map[string]string // of the jobs
 	texts  map[string]string
 	did    []string // what was changed
+	beside bool     // a replacement runs beside volumes
 	asks   int      // how often the rows of the view have been read
 	sample map[string]*stats.Sampler
 }
@@ -85,6 +86,9 @@ func newAPI(t *testing.T) (*api, string) {
 		if a.states[name] == "" {
 			return 404, object{"error": object{"code": "no_job", "message": "there is no such job"}}
 		}
+		if a.beside && name == "volumes" {
+			return 200, object{"job": a.job(name), "engines": a.engines(name), "replacement": a.engines(name)}
+		}
 		return 200, object{"job": a.job(name), "engines": a.engines(name)}
 	})
 	handle("GET /v1/jobs/{job}/events", func(r *http.Request, _ string) (int, any) {
@@ -99,6 +103,7 @@ func newAPI(t *testing.T) (*api, string) {
 	handle("POST /v1/jobs/{job}/{action}", func(r *http.Request, _ string) (int, any) {
 		name, action := r.PathValue("job"), r.PathValue("action")
 		a.did = append(a.did, action+" "+name)
+		a.beside = a.beside && action != "abort"
 		a.states[name] = map[string]string{"stop": "stopped", "pause": "paused"}[action]
 		if a.states[name] == "" {
 			a.states[name] = "running"
@@ -171,8 +176,13 @@ func newAPI(t *testing.T) (*api, string) {
 // job describes a job as the server does.
 func (a *api) job(name string) object {
 	causes := map[string]string{"failed": "sink alerts: connection refused " + evil, "running": "started"}
+	var beside object
+	if a.beside && name == "volumes" {
+		beside = object{"state": "catching up", "since": a.begin, "generation": 2}
+	}
 	return object{
-		"name": name, "state": a.states[name], "desired": "running", "since": a.begin,
+		"replacement": beside,
+		"name":        name, "state": a.states[name], "desired": "running", "since": a.begin,
 		"cause": causes[a.states[name]],
 	}
 }

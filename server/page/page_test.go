@@ -184,6 +184,19 @@ func TestJob(t *testing.T) {
 	if b.text("document.activeElement.className") != "failed" {
 		t.Error("the focus does not stay on the save")
 	}
+	a.mu.Lock()
+	a.beside = true
+	a.mu.Unlock()
+	b.until("document.querySelector('.replacement')")
+	if is := b.text("document.querySelector('.replacement').innerText"); !strings.HasPrefix(is,
+		"A replacement is catching up, begun 1 h 0 min ago: ") || !strings.Contains(is, " to go. It takes over when") {
+		t.Errorf("the page says of the replacement %q", is)
+	}
+	b.text("document.querySelector('[aria-label=\"Abort replacement volumes\"]').click()")
+	b.until("!document.querySelector('.replacement')")
+	if !slices.Contains(a.did, "abort volumes") {
+		t.Errorf("it did %v", a.did)
+	}
 	b.text("[...document.querySelectorAll('button')].find(e => e.textContent === 'Edit').click()")
 	b.until("document.querySelector('.code textarea').value.startsWith(\"SELECT '<img\")")
 	b.visit(url + "/?every=300#/jobs/none")

@@ -22,7 +22,7 @@ type Command struct {
 // What the words of a command may be.
 var (
 	shownObjects = []string{"jobs", "sources", "sinks", "views"}
-	jobActions   = []string{"pause", "resume", "restart", "start", "stop", "checkpoint"}
+	jobActions   = []string{"pause", "resume", "restart", "start", "stop", "checkpoint", "abort"}
 )
 
 // ParseCommand parses a text that is one command. It returns false if the first word is the word of

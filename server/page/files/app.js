@@ -74,6 +74,7 @@ function actionsOf(j, done) {
     j.state === 'paused' ? act('resume', 'Resume', true) : act('pause', 'Pause', j.state === 'running'),
     act('stop', 'Stop', up),
     done.more ? act('checkpoint', 'Save', j.state === 'running') : null,
+    done.more && j.replacement ? act('abort', 'Abort replacement', true) : null,
     done.more ? act('delete', 'Delete', true, 'bad') : null,
   ];
 }
@@ -131,11 +132,12 @@ function jobPage(name) {
   async function refresh() {
     const stats = await ask('GET', path + '/stats');
     const j = stats.job, engines = summaries(stats.engines), now = Date.now();
-    if (state !== j.state) {
-      state = j.state;
+    const looks = j.state + (j.replacement ? ' ' + j.replacement.state : '');
+    if (state !== looks) {
+      state = looks;
       fill(head, stateOf(j), actionsOf(j, Object.assign(after => after === 'delete' ? (location.hash = '#/jobs') : refresh(), { more: true })), h('span', { class: 'soft small' }, 'since ' + clock(j.since) + (j.cause ? ': ' + j.cause : '')));
     }
-    fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'soft' }, j.cause || 'It does not run.'));
+    fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'soft' }, j.cause || 'It does not run.'), replacementLine(j, stats.replacement, now));
     const k = observe(name, engines);
     lagCard.hidden = k.lag.times.length < 2;
     rateCard.classList.toggle('wide', lagCard.hidden);
@@ -163,6 +165,15 @@ function jobPage(name) {
     fill(events, h('h2', {}, 'Events'), all.length ? table([{ name: 'time', w: true }, { name: 'state', w: true }, { name: 'cause', any: true }], all.slice(-30).reverse().map(e => [clock(e.time), e.to || '', e.cause])) : h('p', { class: 'soft' }, 'none'));
   }
   return { refresh, end() { rates.end(); lags.end(); }, redraw() { if (historyOf(name).rates.times.length > 1) rates.draw(historyOf(name).rates); } };
+}
+
+// replacementLine says of the replacement that runs beside a job how far it is.
+function replacementLine(j, engines, now) {
+  if (!j.replacement) return null;
+  const all = summaries(engines), read = all.reduce((n, e) => n + e.readers.reduce((m, r) => m + r.read, 0), 0);
+  const lag = all.flatMap(e => e.readers).flatMap(r => r.lag || []);
+  return h('p', { class: 'replacement' }, `A replacement is ${j.replacement.state}, begun ${ago(j.replacement.since, now)}` +
+    (all.length ? `: ${count(read)} records read` + (lag.length ? `, ${waiting(lag)} to go` : '') + '. It takes over when it has caught up.' : '.'));
 }
 
 // engineCards are the cards of an engine: its plans, event time, threads, state.

@@ -117,8 +117,9 @@ function editorPage() {
       try { plan = await ask('PUT', to + '?dry-run=true', area.value); } catch (e) {
         if (e.code !== 'state_lost') throw e;
         const drop = (e.hint || '').startsWith('drop=true'); // only queries are gone
-        if (!await choose('The state would be lost', e.message, drop ? 'Give up' : 'Begin anew')) return;
-        await ask('PUT', to + (drop ? '?drop=true' : '?fresh=true'), area.value);
+        const choice = await choose('The state would be lost', e.message, drop ? 'Give up' : 'Begin anew', drop ? null : 'Side by side');
+        if (!choice) return;
+        await ask('PUT', to + (choice === 'other' ? '?side-by-side=true&wait=1s' : drop ? '?drop=true' : '?fresh=true'), area.value);
         location.hash = '#/jobs/' + encodeURIComponent(name.value.trim());
         return;
       }

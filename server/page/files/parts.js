@@ -177,11 +177,11 @@ function alertWith(e) {
 }
 
 // choose asks the user, and returns whether the answer is yes.
-function choose(title, text, yes) {
+function choose(title, text, yes, other) {
   return new Promise(done => {
     const box = h('dialog', {}, h('h2', {}, title), h('p', { class: 'small' }, h('pre', {}, text)),
-      h('form', { method: 'dialog', class: 'row' }, h('button', { value: 'yes', class: 'bad' }, yes), h('button', { value: 'no', autofocus: true }, 'Cancel')));
-    box.addEventListener('close', () => { box.remove(); done(box.returnValue === 'yes'); });
+      h('form', { method: 'dialog', class: 'row' }, h('button', { value: 'yes', class: 'bad' }, yes), other ? h('button', { value: 'other' }, other) : null, h('button', { value: 'no', autofocus: true }, 'Cancel')));
+    box.addEventListener('close', () => { box.remove(); done(box.returnValue === 'other' ? 'other' : box.returnValue === 'yes'); });
     document.body.append(box);
     box.showModal();
   });
