@@ -413,6 +413,23 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 	return i
 }
 
+// turns is how many turns there are in which states are placed.
+const turns = 4
+
+// turn is the turn of an aggregate. States that are placed first are found by the others: averages
+// by sums, and the states that count the values of an argument by its extremes and by count itself.
+func (b *boundAggregate) turn() int {
+	switch {
+	case b.kind == Avg:
+		return 0
+	case b.kind.State() == Sum:
+		return 1
+	case b.kind == Count:
+		return 2
+	}
+	return turns - 1
+}
+
 // place gives each aggregate a state. The same state of the same arguments is kept once. A sum is
 // read from the state of the average of the same argument, which is the same and has a count in
 // addition. The values of an argument that may be NULL are counted in one state; a count, a minimum
@@ -441,25 +458,12 @@ func (l *compiler) place(bound []boundAggregate) {
 		}
 		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct, size: b.size}
 	}
-	// States that are placed first are found by the others: averages by sums, and the states that
-	// count the values of an argument by its extremes and by count itself.
-	turn := func(b boundAggregate) int {
-		switch {
-		case b.kind == Avg:
-			return 0
-		case b.kind.State() == Sum:
-			return 1
-		case b.kind == Count:
-			return 2
-		}
-		return 3
-	}
 	at := map[slot]layout.Output{}
 	counters := map[int]int{} // for an argument, the word that counts its values
-	for pass := range 4 {
+	for turn := range turns {
 		for _, b := range bound {
 			s := slotOf(b)
-			if _, ok := at[s]; ok || turn(b) != pass {
+			if _, ok := at[s]; ok || b.turn() != turn {
 				continue
 			}
 			b.fn = agg.StateOf(b.fn)

@@ -332,7 +332,8 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				arg = expr.Null(record.Float64)
 			}
 			text = args[i].String()
-			if plain, is := arg.BeforeWide(); is && a.Func == plan.Sum && a.User == nil && !a.Distinct && filter == nil {
+			plain, is := arg.BeforeWide()
+			if is && a.Func == plan.Sum && a.User == nil && !a.Distinct && filter == nil {
 				a.Func, arg, text = plan.SumWide, plain, text+" before its cast"
 			}
 			if arg.Type().IsWide() && slices.Contains(inDoubles, a.Func) {

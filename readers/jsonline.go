@@ -679,13 +679,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end),
 			f.codes)
 		if !ok {
-			// ParseFloat keeps its argument only in its error, which is replaced here.
-			c.Float64s[row], err = strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
-			if err != nil {
-				err = fmt.Errorf("%.40q is out of range", text)
-			} else if f.codes != 0 && f.kind.isCode(text) {
-				err = errCode(text)
-			}
+			c.Float64s[row], err = f.longFloat(text)
 		}
 	case f.kind == fieldTime && span.kind == jsonString:
 		if !f.rules.careful && !span.escaped {
@@ -710,6 +704,19 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		err = wrong()
 	}
 	return err
+}
+
+// longFloat converts a JSON number that is no shortFloat.
+func (f *field) longFloat(text []byte) (float64, error) {
+	// ParseFloat keeps its argument only in its error, which is replaced here.
+	v, err := strconv.ParseFloat(unsafe.String(&text[0], len(text)), 64)
+	switch {
+	case err != nil:
+		return v, fmt.Errorf("%.40q is out of range", text)
+	case f.codes != 0 && f.kind.isCode(text):
+		return v, errCode(text)
+	}
+	return v, nil
 }
 
 // inner is what a string has within its quotes, without escapes. It is valid until the next call.

@@ -43,8 +43,8 @@ type Merger struct {
 	// counted are the words of the states that count the pairs of a group.
 	counted []int
 
-	// The rest is scratch of a stripe of groups that are added: their keys, the places of their rows
-	// in the table, their rows in the table that they come from, and the key of one of them.
+	// The rest is scratch of a stripe of groups that are added: their keys, the places of their
+	// rows in the table, their rows in the table that they come from, and the key of one of them.
 	keys   groupkey.Keys
 	places []uint64
 	rows   [mergeRows]int

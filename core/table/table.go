@@ -301,7 +301,8 @@ func (t *Table) Clear(i int) {
 	}
 }
 
-// StatesAt returns the words of the states of the row at off. They are valid as those of Row are.
+// StatesAt returns the words of the states of the row at off. They are valid as long as the table,
+// which the caller must keep alive.
 func (t *Table) StatesAt(off uint64) []uint64 {
 	row := unsafe.Slice((*uint64)(unsafe.Add(t.base, off)), t.rowWords)
 	return row[t.keyWords : t.keyWords+len(t.init)]

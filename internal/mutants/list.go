@@ -741,8 +741,9 @@ var others = []mutant{
 	{
 		name: "keeper: an idle engine saves", breaks: "an engine that has nothing to do writes",
 		file: "engine/restore.go", in: "func (k *keeper) restore(",
-		old: "k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed\n\tk.saved = k.now()",
-		new: "k.stats.Restored, k.stats.Passed = m.Generation, k.folder.Passed",
+		old: "k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, " +
+			"m.Time, k.folder.Passed\n\tk.saved = k.now()",
+		new: "k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, m.Time, k.folder.Passed",
 		pkg: "engine", run: "TestStateOfQuietEngine",
 	},
 	{

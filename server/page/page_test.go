@@ -56,8 +56,9 @@ func TestHandler(t *testing.T) {
 	}
 }
 
-// Goal: every page works from the width of a phone to a wide screen, in dark and in light: nothing is
-// wider than the window, no script fails, nothing is asked of another server, and something is drawn.
+// Goal: every page works from the width of a phone to a wide screen, in dark and in light: nothing
+// is wider than the window, no script fails, nothing is asked of another server, and something is
+// drawn.
 func TestEverySize(t *testing.T) {
 	_, url := newAPI(t)
 	b := open(t)
@@ -97,8 +98,8 @@ func TestEverySize(t *testing.T) {
 	b.clean(url)
 }
 
-// Goal: the list says of each job what it does and why it does not, and a job is stopped and started
-// by keyboard; the focus stays where it is while numbers change.
+// Goal: the list says of each job what it does and why it does not, and a job is stopped and
+// started by keyboard; the focus stays where it is while numbers change.
 func TestJobs(t *testing.T) {
 	a, url := newAPI(t)
 	b := open(t)
@@ -149,8 +150,8 @@ func TestJobs(t *testing.T) {
 	b.clean(url)
 }
 
-// Goal: the page of a job says which thread is the bottleneck, which split holds windows back, which
-// saves have failed and why, and what was set aside.
+// Goal: the page of a job says which thread is the bottleneck, which split holds windows back,
+// which saves have failed and why, and what was set aside.
 func TestJob(t *testing.T) {
 	a, url := newAPI(t)
 	b := open(t)
