@@ -1,9 +1,6 @@
 package view
 
 import (
-	"math"
-	"time"
-
 	"github.com/velo-engine/velo/core/expr"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
@@ -86,31 +83,10 @@ func (e *entry) key(where *expr.Expr) (k plan.Key, ok bool) {
 		if !ok {
 			return k, false
 		}
-		values[i] = valueOf(e.Schema.Field(column).Type, v)
+		values[i] = v.ForKey(e.Schema.Field(column).Type)
 	}
 	k, err := e.Plan.Key(values...)
 	return k, err == nil
-}
-
-// valueOf is a value as Plan.Key takes it.
-func valueOf(t record.Type, v expr.Value) any {
-	switch {
-	case t == record.String:
-		return v.Text
-	case t.Kind() == record.String:
-		return []byte(v.Text)
-	case t.IsLogical():
-		return time.Duration(v.Bits)
-	case t == record.Bool:
-		return v.Bits != 0
-	case t == record.Float64:
-		return math.Float64frombits(v.Bits)
-	case t == record.Timestamp:
-		return time.Unix(0, int64(v.Bits)).UTC()
-	case t.IsDecimal():
-		return record.Decimal{Unscaled: int64(v.Bits), Scale: uint8(t.Scale())}
-	}
-	return int64(v.Bits)
 }
 
 // one finds the rows of a statement that reads one group at most. It is the fast path of run, and

@@ -32,6 +32,28 @@ type Value struct {
 	Text  string
 }
 
+// ForKey is a value of a type, which is not NULL, as groupkey.Layout.EncodeValues takes it. It
+// shares no memory with v.
+func (v Value) ForKey(t record.Type) any {
+	switch {
+	case t == record.String:
+		return strings.Clone(v.Text)
+	case t.Kind() == record.String:
+		return []byte(v.Text)
+	case t.IsLogical():
+		return time.Duration(v.Bits)
+	case t == record.Bool:
+		return v.Bits != 0
+	case t == record.Float64:
+		return math.Float64frombits(v.Bits)
+	case t == record.Timestamp:
+		return time.Unix(0, int64(v.Bits)).UTC()
+	case t.IsDecimal():
+		return record.Decimal{Unscaled: int64(v.Bits), Scale: uint8(t.Scale())}
+	}
+	return int64(v.Bits)
+}
+
 // An Expr is an expression over the columns of one schema. It does not change, and may be part of
 // any number of others.
 type Expr struct {

@@ -3,10 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/velo-engine/velo/lookup"
 	"github.com/velo-engine/velo/record"
@@ -95,31 +92,10 @@ func evalLookup(e *Expr, a []Value) (Value, error) {
 	}
 	var key []any
 	for i := range t.Key() {
-		key = append(key, a[i].keyValue(e.args[i].typ))
+		key = append(key, a[i].ForKey(e.args[i].typ))
 	}
 	place, found, err := v.Find(key...)
 	return Value{Null: !found, Bits: place}, err
-}
-
-// keyValue is a value as groupkey takes it.
-func (v Value) keyValue(t record.Type) any {
-	switch {
-	case t == record.String:
-		return strings.Clone(v.Text)
-	case t.Kind() == record.String:
-		return []byte(v.Text)
-	case t.IsLogical():
-		return time.Duration(v.Bits)
-	case t == record.Bool:
-		return v.Bits != 0
-	case t == record.Float64:
-		return math.Float64frombits(v.Bits)
-	case t == record.Timestamp:
-		return time.Unix(0, int64(v.Bits)).UTC()
-	case t.IsDecimal():
-		return record.Decimal{Unscaled: int64(v.Bits), Scale: uint8(t.Scale())}
-	}
-	return int64(v.Bits)
 }
 
 func evalLookupColumn(e *Expr, a []Value) (Value, error) {
