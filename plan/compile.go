@@ -413,6 +413,21 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 	return i
 }
 
+// turn says when the state of an aggregate is placed. States that are placed first are found by the
+// others: averages by sums, and the states that count the values of an argument by its extremes and
+// by count itself.
+func turn(k AggregateKind) int {
+	switch {
+	case k == Avg:
+		return 0
+	case k.State() == Sum:
+		return 1
+	case k == Count:
+		return 2
+	}
+	return 3
+}
+
 // place gives each aggregate a state. The same state of the same arguments is kept once. A sum is
 // read from the state of the average of the same argument, which is the same and has a count in
 // addition. The values of an argument that may be NULL are counted in one state; a count, a minimum
@@ -441,25 +456,12 @@ func (l *compiler) place(bound []boundAggregate) {
 		}
 		return slot{kind: b.kind.State(), user: b.user, arg: b.arg, by: b.by, distinct: b.distinct, size: b.size}
 	}
-	// States that are placed first are found by the others: averages by sums, and the states that
-	// count the values of an argument by its extremes and by count itself.
-	turn := func(b boundAggregate) int {
-		switch {
-		case b.kind == Avg:
-			return 0
-		case b.kind.State() == Sum:
-			return 1
-		case b.kind == Count:
-			return 2
-		}
-		return 3
-	}
 	at := map[slot]layout.Output{}
 	counters := map[int]int{} // for an argument, the word that counts its values
 	for pass := range 4 {
 		for _, b := range bound {
 			s := slotOf(b)
-			if _, ok := at[s]; ok || turn(b) != pass {
+			if _, ok := at[s]; ok || turn(b.kind) != pass {
 				continue
 			}
 			b.fn = agg.StateOf(b.fn)

@@ -205,7 +205,6 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 // inDoubles are the functions that compute with wide decimals in double precision.
 var inDoubles = []plan.AggregateKind{
 	plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.ApproxPercentile, plan.ApproxPercentileState,
-	plan.PercentileCont,
 }
 
 // keepsKind says whether the result of an aggregate is one of the values of its argument.
@@ -332,7 +331,8 @@ func (c *compiler) aggregateArgs(a *plan.Aggregate, x *syntax.Call, args []synta
 				arg = expr.Null(record.Float64)
 			}
 			text = args[i].String()
-			if plain, is := arg.BeforeWide(); is && a.Func == plan.Sum && a.User == nil && !a.Distinct && filter == nil {
+			plain, is := arg.BeforeWide()
+			if is && a.Func == plan.Sum && a.User == nil && !a.Distinct && filter == nil {
 				a.Func, arg, text = plan.SumWide, plain, text+" before its cast"
 			}
 			if arg.Type().IsWide() && slices.Contains(inDoubles, a.Func) {

@@ -689,7 +689,7 @@ func decimalOf(wide bool, scale int) record.Type {
 }
 
 // withDigits is the decimal type for a constant with that many digits, scale of them after the
-// point: the least digits are those of a word.
+// point.
 func withDigits(digits, scale int) record.Type { return decimalOf(digits > record.MaxPrecision, scale) }
 
 func scaleOf(e *expr.Expr) int { return e.Type().Scale() }

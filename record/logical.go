@@ -19,9 +19,9 @@ type Literal struct {
 }
 
 // AppendLogical appends the text of a value of a logical type as PostgreSQL writes it: 09:30:00.5
-// for a time, 1 day 02:00:00 for an interval, 36 characters in lower case for a uuid, \xdeadbeef for
-// a bytea, and a number with all digits after the point for a wide decimal. word is the value of a type that IsFixed, text is the value of another.
-// It panics if t is not logical.
+// for a time, 1 day 02:00:00 for an interval, 36 characters in lower case for a uuid, \xdeadbeef
+// for a bytea, and a number with all digits after the point for a wide decimal. word is the value
+// of a type that IsFixed, text is the value of another. It panics if t is not logical.
 func AppendLogical(to []byte, t Type, word uint64, text []byte) []byte {
 	switch t {
 	case TimeOfDay:

@@ -42,8 +42,8 @@ const (
 // DayNanos is the number of nanoseconds of a day of 24 hours.
 const DayNanos = 24 * 3600 * 1_000_000_000
 
-// Types are all types without parameters, and a decimal of each size. Tests go through them, so that
-// no reader and no writer forgets one.
+// Types are all types without parameters, and a decimal of each size. Tests go through them, so
+// that no reader and no writer forgets one.
 func Types() []Type {
 	return []Type{
 		Bool, Int64, Float64, String, Timestamp, DecimalOf(MaxPrecision, 2), TimeOfDay, Interval, UUID, Bytes,
@@ -55,14 +55,14 @@ func Types() []Type {
 // always hold.
 const MaxPrecision = 18
 
-// MaxDigits is the number of digits any decimal may have. A decimal of more than MaxPrecision digits
-// is a wide decimal.
+// MaxDigits is the number of digits any decimal may have. A decimal of more than MaxPrecision
+// digits is a wide decimal.
 const MaxDigits = int128.Digits
 
 // DecimalOf is the type of exact decimals with precision digits, scale of them after the point. A
 // value is kept as the integer value*10^scale: in one word if it has up to MaxPrecision digits, and
-// otherwise in the 16 bytes of a wide decimal, see Decimal128. NewSchema refuses a precision outside
-// 1..38 and a scale outside 0..precision.
+// otherwise in the 16 bytes of a wide decimal, see Decimal128. NewSchema refuses a precision
+// outside 1..38 and a scale outside 0..precision.
 func DecimalOf(precision, scale int) Type {
 	if precision < 1 || precision > MaxDigits || scale < 0 || scale > precision {
 		return kindDecimal // not valid: NewSchema names the column
@@ -88,8 +88,8 @@ func (t Type) Precision() int { return int(t >> 8 & 0xff) }
 func (t Type) Scale() int { return int(t >> 16 & 0xff) }
 
 // Kind is the type as whose values the values of t lie in memory: Int64 for TimeOfDay and Interval,
-// String for UUID, Bytes and wide decimals. Every other type without parameters is its own kind. All decimals have
-// one kind, which is no type: a decimal is a word, as an Int64 is.
+// String for UUID, Bytes and wide decimals. Every other type without parameters is its own kind.
+// All decimals have one kind, which is no type: a decimal is a word, as an Int64 is.
 func (t Type) Kind() Type { return t & 0xff }
 
 // IsFixed says whether values of t are one 64-bit word. Values of kind String are bytes of any

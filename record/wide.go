@@ -10,10 +10,10 @@ import (
 // # Wide decimals
 //
 // A decimal of 19 to 38 digits lies in memory as a text of 16 bytes: its unscaled value in two's
-// complement, with the sign turned over and the highest byte first. So the order of the bytes is the
-// order of the numbers, and whatever handles texts (keys, order, least and greatest values, sets of
-// different values, state, images) handles wide decimals without knowing them. Only arithmetic,
-// sums and the formats know what the bytes mean.
+// complement, with the sign turned over and the highest byte first. So the order of the bytes is
+// the order of the numbers, and whatever handles texts (keys, order, least and greatest values,
+// sets of different values, state, images) handles wide decimals without knowing them. Only
+// arithmetic, sums and the formats know what the bytes mean.
 
 // A Decimal128 is a value of a decimal column of up to 38 digits: (High * 2^64 + Low) * 10^-Scale.
 type Decimal128 struct {
@@ -117,8 +117,8 @@ func checkWide(t Type, text []byte) error {
 	return nil
 }
 
-// Floor is the greatest number with scale digits after the point that is not greater than d. cut says
-// that it is less. d has at least that many digits after the point.
+// Floor is the greatest number with scale digits after the point that is not greater than d. cut
+// says that it is less. d has at least that many digits after the point.
 func (d Decimal128) Floor(scale int) (whole Decimal128, cut bool) {
 	x, _ := d.int().Rescale(int(d.Scale), scale, int128.Floor) // no number gets more digits
 	back, _ := x.Rescale(scale, int(d.Scale), int128.Exact)

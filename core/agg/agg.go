@@ -375,8 +375,8 @@ func bindSum(k Kind, arg Arg) (Func, error) {
 	return nil, bindError(k, arg.Type, "bigint, double precision, decimal or interval")
 }
 
-// StateOf returns the function that keeps the states which f reads: f itself, or one that the plan's
-// kernels know.
+// StateOf returns the function that keeps the states which f reads: f itself, or one that the
+// plan's kernels know.
 func StateOf(f Func) Func {
 	if w, ok := f.(widened); ok {
 		return w.intSum

@@ -9,9 +9,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Operations over wide decimals, whose values are texts of 16 bytes (see package record). Comparisons
-// and choices are those of texts. Arithmetic goes row by row: it costs some tens of nanoseconds, and
-// the loops over decimals of one word stay as they are.
+// Operations over wide decimals, whose values are texts of 16 bytes (see package record).
+// Values are compared and chosen as texts are. Arithmetic goes row by row: it costs some tens of
+// nanoseconds, and the loops over decimals of one word stay as they are.
 
 // isAnyDecimal says whether a type is a decimal, wide or not.
 func isAnyDecimal(t record.Type) bool { return t.IsDecimal() || t.IsWide() }
@@ -21,7 +21,8 @@ func wideType(precision, scale int) record.Type {
 	return record.DecimalOf(min(max(precision, record.MaxPrecision+1), record.MaxDigits), scale)
 }
 
-// decimalLike is a decimal that is wide if t is, with that many digits or the most that there may be.
+// decimalLike is a decimal that is wide if t is, with that many digits or the most that there may
+// be.
 func decimalLike(t record.Type, precision, scale int) record.Type {
 	if t.IsWide() {
 		return wideType(precision, scale)
@@ -118,8 +119,8 @@ func signOf(x int128.Int, scale int) int128.Int {
 	return int128.Pow10[scale]
 }
 
-// appendWideCast appends the bytes of a wide decimal made of a number or a text, as casts to decimals
-// do: digits that do not fit are rounded, away from 0 at the half.
+// appendWideCast appends the bytes of a wide decimal made of a number or a text, as casts to
+// decimals do: digits that do not fit are rounded, away from 0 at the half.
 func appendWideCast(to []byte, v Value, from, t record.Type) ([]byte, error) {
 	var x int128.Int
 	ok := true
@@ -165,8 +166,8 @@ func ofWide(v Value, from, to record.Type) (uint64, error) {
 	return uint64(w), nil
 }
 
-// BeforeWide returns what a cast to a wide decimal was made of, if it is a whole number or a decimal
-// of one word with the same digits after the point. Then the cast changes no value.
+// BeforeWide returns what a cast to a wide decimal was made of, if it is a whole number or a
+// decimal of one word with the same digits after the point. Then the cast changes no value.
 func (e *Expr) BeforeWide() (x *Expr, ok bool) {
 	if e.op != opCast || !e.typ.IsWide() {
 		return nil, false

@@ -120,7 +120,8 @@ func (x Int) DivMod(y Int) (quotient, rest Int) {
 }
 
 // divMod is DivMod of numbers without a sign. If the divisor has more than 64 bits, the quotient is
-// estimated by its upper 64 bits, and is then at most one too large (Warren, Hacker's Delight, 9-5).
+// estimated by its upper 64 bits, and is then at most one too large (Warren, Hacker's Delight,
+// 9-5).
 func divMod(x, y Int) (quotient, rest Int) {
 	if y.Hi == 0 {
 		quotient.Hi = x.Hi / y.Lo
@@ -223,7 +224,7 @@ func (x Int) Append(to []byte, scale int) []byte {
 	at := len(room)
 	rest := x.Abs()
 	for n := 0; n <= scale || !rest.Zero(); {
-		// 19 digits at a time, of which the last group has no zeros before it but for the scale.
+		// 19 digits at a time. The last group has only the zeros before it that the scale needs.
 		quotient, part := divMod(rest, Int{Lo: 1e19})
 		rest = quotient
 		for k := 0; k < 19 && (n <= scale || part.Lo > 0 || !rest.Zero()); k++ {

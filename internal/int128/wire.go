@@ -5,8 +5,8 @@ import (
 	"math/bits"
 )
 
-// FromTwos reads a number of any number of bytes in two's complement, the highest first, as Avro and
-// Parquet have decimals. ok is false if it does not fit an Int. No bytes are 0.
+// FromTwos reads a number of any number of bytes in two's complement, the highest first, as Avro
+// and Parquet have decimals. ok is false if it does not fit an Int. No bytes are 0.
 func FromTwos(b []byte) (x Int, ok bool) {
 	if len(b) == 0 {
 		return x, true

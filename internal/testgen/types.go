@@ -77,8 +77,10 @@ func ValueOf(t record.Type, i int) any {
 		}[i]
 	case t.IsWide():
 		var wide [5]string
-		for n, text := range []string{"0", "-0.0001", "1234567890123456789.5", "-9999999999999999999999999999999999.9999",
-			"9999999999999999999999999999999999.9999"} {
+		for n, text := range []string{
+			"0", "-0.0001", "1234567890123456789.5", "-9999999999999999999999999999999999.9999",
+			"9999999999999999999999999999999999.9999",
+		} {
 			_, bytes, err := record.ParseLogical(nil, t, text)
 			if err != nil {
 				panic(err)

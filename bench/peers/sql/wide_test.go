@@ -12,9 +12,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// ofWide are expressions over wide decimals (d, e), a decimal of one word (f) and a bigint (g). %d is a
-// constant of up to 38 digits. A choice between numbers of different digits is cast, because in
-// PostgreSQL each value has its own.
+// ofWide are expressions over wide decimals (d, e), a decimal of one word (f) and a bigint (g). %d
+// is a constant of up to 38 digits. A choice between numbers of different digits is cast, because
+// in PostgreSQL each value has its own.
 var ofWide = []string{
 	"d", "e", "-d", "abs(e)", "d + e", "d - e", "e - f", "d + g", "d * f", "e * f", "e * e", "e * g", "d % e", "e % 7", "d % f",
 	"d + %d", "e < %d", "e = %d", "d >= %d", "d <> %d", "d BETWEEN e AND %d", "d IN (%d, %d, 5)", "f < %d", "g > %d", "g = 5.0",
