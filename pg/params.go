@@ -238,7 +238,8 @@ func plain(v any) any {
 	return v
 }
 
-// decimalOf reads a decimal, wide if it has more than 18 digits. One that velo's decimals cannot have is a double.
+// decimalOf reads a decimal, wide if it has more than 18 digits. One that velo's decimals cannot
+// have is a double.
 func decimalOf(s string) (any, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	digits := strings.TrimLeft(strings.TrimLeft(whole, "+-"), "0") + frac

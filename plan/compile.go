@@ -413,21 +413,19 @@ func (l *compiler) argument(source int, f record.Field, values bool) int {
 	return i
 }
 
-// turns is how many turns there are in which states are placed.
-const turns = 4
-
-// turn is the turn of an aggregate. States that are placed first are found by the others: averages
-// by sums, and the states that count the values of an argument by its extremes and by count itself.
-func (b *boundAggregate) turn() int {
+// turn says when the state of an aggregate is placed. States that are placed first are found by the
+// others: averages by sums, and the states that count the values of an argument by its extremes and
+// by count itself.
+func turn(k AggregateKind) int {
 	switch {
-	case b.kind == Avg:
+	case k == Avg:
 		return 0
-	case b.kind.State() == Sum:
+	case k.State() == Sum:
 		return 1
-	case b.kind == Count:
+	case k == Count:
 		return 2
 	}
-	return turns - 1
+	return 3
 }
 
 // place gives each aggregate a state. The same state of the same arguments is kept once. A sum is
@@ -460,10 +458,10 @@ func (l *compiler) place(bound []boundAggregate) {
 	}
 	at := map[slot]layout.Output{}
 	counters := map[int]int{} // for an argument, the word that counts its values
-	for turn := range turns {
+	for pass := range 4 {
 		for _, b := range bound {
 			s := slotOf(b)
-			if _, ok := at[s]; ok || b.turn() != turn {
+			if _, ok := at[s]; ok || turn(b.kind) != pass {
 				continue
 			}
 			b.fn = agg.StateOf(b.fn)

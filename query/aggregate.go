@@ -205,7 +205,6 @@ func (c *compiler) aggregate(x *syntax.Call, name string) {
 // inDoubles are the functions that compute with wide decimals in double precision.
 var inDoubles = []plan.AggregateKind{
 	plan.VarPop, plan.VarSamp, plan.StddevPop, plan.StddevSamp, plan.ApproxPercentile, plan.ApproxPercentileState,
-	plan.PercentileCont,
 }
 
 // keepsKind says whether the result of an aggregate is one of the values of its argument.

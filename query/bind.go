@@ -689,7 +689,7 @@ func decimalOf(wide bool, scale int) record.Type {
 }
 
 // withDigits is the decimal type for a constant with that many digits, scale of them after the
-// point. It is wide only if a word has not enough digits.
+// point.
 func withDigits(digits, scale int) record.Type { return decimalOf(digits > record.MaxPrecision, scale) }
 
 func scaleOf(e *expr.Expr) int { return e.Type().Scale() }

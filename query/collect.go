@@ -68,6 +68,9 @@ func (c *compiler) collected(x *syntax.Call, text, name string) {
 		}
 	}
 	argText := args[0].String()
+	if a.Func == plan.PercentileCont && value.Type().IsWide() {
+		value, argText = c.to(value, record.Float64), argText+" as double"
+	}
 	if list {
 		value = c.elementOf(value, a.Func)
 		argText += " as text"

@@ -397,6 +397,11 @@ func (c *compiler) distance(o *plan.Over, f *syntax.Frame, from *syntax.Bound, t
 	default:
 		good = false
 	}
+	if typ.IsWide() && f.Unit == "RANGE" {
+		c.fault(from.N.Start(), "a frame of RANGE over %v is not supported: order by a decimal of up to %d digits, "+
+			"or a double precision", typ, record.MaxPrecision)
+		return false
+	}
 	if !good || to.By < 0 || to.ByFloat < 0 {
 		c.fault(from.N.Start(), "a frame of %s by %s, expected a constant that is not negative%s", f.Unit, from.N,
 			map[bool]string{true: ", an interval for times", false: ""}[typ == record.Timestamp])

@@ -92,9 +92,8 @@ func constantOf(v any) (string, error) {
 		return typedText(record.UUID, string(record.AppendLogical(nil, record.UUID, 0, v[:])))
 	case record.Literal:
 		if !v.Type.IsLogical() || !v.Type.Valid() {
-			return "", fmt.Errorf("a literal of type %v, expected time, interval, uuid, bytea or a decimal of more "+
-				"than %d digits",
-				v.Type, record.MaxPrecision)
+			return "", fmt.Errorf("a literal of type %v, expected time, interval, uuid, bytea or a decimal of "+
+				"more than %d digits", v.Type, record.MaxPrecision)
 		}
 		if _, _, err := record.ParseLogical(nil, v.Type, v.Text); err != nil {
 			return "", err

@@ -659,11 +659,11 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		return fmt.Errorf("%.40q is %v, expected %v", text, span.kind, l.format.cfg.Schema.Field(column).Type)
 	}
 	var err error
+	var ok bool
 	switch {
 	case f.kind == fieldBool && (span.kind == jsonTrue || span.kind == jsonFalse):
 		c.Int64s[row] = int64(span.kind - jsonFalse)
 	case f.kind == fieldNumber && span.kind == jsonNumber:
-		var ok bool
 		c.Int64s[row], ok = f.longNumber(text)
 		if !ok {
 			c.Int64s[row], err = f.exact(text)
@@ -675,7 +675,6 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		}
 		c.Int64s[row], err = f.number(inner)
 	case f.kind == fieldFloat && span.kind == jsonNumber:
-		var ok bool
 		c.Float64s[row], ok = shortFloat(unsafe.Pointer(unsafe.SliceData(r.buf)), uint32(span.begin), uint32(span.end),
 			f.codes)
 		if !ok {
@@ -692,7 +691,7 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		c.Int64s[row], err = f.time(l.inner(text, span))
 	case (f.kind == fieldLogical || f.kind == fieldBytes) && span.kind == jsonString:
 		err = f.logicalValue(c, row, l.inner(text, span))
-	case f.kind == fieldBytes && f.logical.IsWide() && span.kind == jsonNumber:
+	case f.logical.IsWide() && span.kind == jsonNumber:
 		err = f.decode(c, row, text)
 	case f.kind == fieldTime && span.kind == jsonNumber && (f.rules.TimeUnit != 0 || f.rules.TimeFormat != nil):
 		if f.rules.TimeUnit != 0 {

@@ -350,7 +350,10 @@ func (op *encodeOp) pointer(base unsafe.Pointer) unsafe.Pointer {
 
 // textLen is the length of the text of a record, 0 for a nil pointer.
 func (op *encodeOp) textLen(base unsafe.Pointer) int {
-	if op.typ.IsWide() {
+	switch {
+	case op.pointer(base) == nil:
+		return 0
+	case op.typ.IsWide():
 		return int128.Size
 	}
 	return len(op.text(base))

@@ -2,6 +2,8 @@ package record
 
 import (
 	"bytes"
+	"fmt"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -187,5 +189,111 @@ func TestLogicalStructs(t *testing.T) {
 		A int32 `velo:"a,interval"`
 	}]("x"); err == nil {
 		t.Error("an int32 is an interval")
+	}
+}
+
+// Goal: a struct holds wide decimals: what is encoded is decoded, one by one and all at once, and
+// what does not fit is refused. Method: fields of both decimal types, over columns of both.
+func TestWideStructs(t *testing.T) {
+	type row struct {
+		Wide  Decimal128  `velo:"wide,decimal(38,4)"`
+		Maybe *Decimal128 `velo:"maybe,decimal(20,2)"`
+		Small Decimal128  `velo:"small,decimal(9,2)"`
+		Up    Decimal     `velo:"up,decimal(9,2)"`
+	}
+	s := mustSchema(t, Field{"wide", DecimalOf(38, 4), false}, Field{"maybe", DecimalOf(20, 2), true},
+		Field{"small", DecimalOf(9, 2), false}, Field{"up", DecimalOf(30, 3), false})
+	e, err := EncoderOf[row](s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large, err := Decimal128Of(new(big.Int).Exp(big.NewInt(-10), big.NewInt(33), nil), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := []row{
+		{large, &Decimal128{High: 5, Low: 7, Scale: 2}, Decimal{Unscaled: -1234, Scale: 2}.Wide(), Decimal{5, 1}},
+		{Decimal{Unscaled: 1}.Wide(), nil, Decimal{Unscaled: 7, Scale: 1}.Wide(), Decimal{-3, 0}},
+	}
+	want := "[-1000000000000000000000000000000000.0000 922337203685477580.87 -12.34 0.500]" +
+		"[1.0000 NULL 0.70 -3.000]"
+	for how := range 2 {
+		b := NewBatch(s, 64)
+		if how == 0 {
+			n, err := e.AppendAll(b, rows)
+			if n != len(rows) || err != nil {
+				t.Fatal(n, err)
+			}
+		} else {
+			for i := range rows {
+				ok, err := e.Append(b, &rows[i])
+				if !ok || err != nil {
+					t.Fatal(ok, err)
+				}
+			}
+		}
+		got := ""
+		for r := range b.Len() {
+			var cells []string
+			for i := range s.Len() {
+				c, typ := b.Column(i), s.Field(i).Type
+				switch {
+				case c.Null(r):
+					cells = append(cells, "NULL")
+				case typ.IsWide():
+					cells = append(cells, WideDecimal(typ, c.View(r)).String())
+				default:
+					cells = append(cells, Decimal{c.Int64s[r], uint8(typ.Scale())}.String())
+				}
+			}
+			got += fmt.Sprint(cells)
+		}
+		if got != want {
+			t.Errorf("way %d: %s, expected %s", how, got, want)
+		}
+		wideDecoded(t, b)
+	}
+	for _, bad := range []row{
+		{Wide: Decimal128{Low: 1, Scale: 5}},
+		{Maybe: &Decimal128{High: 1 << 40}},
+		{Small: Decimal128{High: 1, Scale: 2}},
+		{Up: Decimal{1, 4}},
+	} {
+		b := NewBatch(s, 64)
+		if ok, err := e.Append(b, &bad); ok || err == nil || !strings.Contains(err.Error(), "column") {
+			t.Errorf("%+v was appended, %v", bad, err)
+		}
+	}
+}
+
+// wideDecoded decodes the columns of a batch into wide decimals.
+func wideDecoded(t *testing.T, b *Batch) {
+	t.Helper()
+	type named struct {
+		Wide  Decimal128  `velo:"wide,decimal(38,4)"`
+		Small Decimal128  `velo:"small,decimal(9,2)"`
+		Up    Decimal128  `velo:"up,decimal(30,3)"`
+		Maybe *Decimal128 `velo:"maybe,decimal(20,2)"`
+	}
+	d, err := DecoderOf[named](b.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v named
+	for i := range d.Fields() {
+		c := b.Column(d.Column(i))
+		word, text := uint64(0), []byte(nil)
+		if c.Views != nil {
+			text = c.View(0)
+		} else {
+			word = uint64(c.Int64s[0])
+		}
+		if err := d.Set(&v, i, word, text, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := fmt.Sprint(v.Wide, v.Small, v.Up, v.Maybe)
+	if want := "-1000000000000000000000000000000000.0000 -12.34 0.500 922337203685477580.87"; got != want {
+		t.Errorf("decoded %s, expected %s", got, want)
 	}
 }

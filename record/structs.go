@@ -129,9 +129,8 @@ func structFieldOf(f reflect.StructField, base uintptr, at, tag string) (sf stru
 		sf.source, sf.typ = fromBytes, String
 	default:
 		return fault("a %v is not a column; expected a bool, an integer, a float, a string, []byte, [16]byte, "+
-			"time.Time, record.Decimal, record.Decimal128, record.Symbol or a pointer to one; the tag "+
-			"`velo:\"-\"` leaves a field out",
-			f.Type)
+			"time.Time, record.Decimal, record.Decimal128, record.Symbol or a pointer to one; the tag `velo:\"-\"` "+
+			"leaves a field out", f.Type)
 	}
 	sf.duration = t == durationType
 	if logical != 0 {

@@ -79,7 +79,8 @@ func (b bounded) Reallocate(size int, old []byte) []byte {
 }
 
 // extensionKey is the key of the name of an extension type in the metadata of a field,
-// uuidExtension the name of the type of UUIDs. Its values are stored as fixed size binary of 16 bytes.
+// uuidExtension the name of the type of UUIDs. Its values are stored as fixed size binary of 16
+// bytes.
 const (
 	extensionKey  = "ARROW:extension:name"
 	uuidExtension = "arrow.uuid"

@@ -140,8 +140,8 @@ func randomTrade(random *rand.Rand) (value map[string]any, row string) {
 }
 
 // Goal: values in Avro become the same rows as what the library makes of them, whatever of them is
-// read; schemas that differ are read by their ids. Method: random values of a schema with every kind
-// of type, which the library encodes, through a topic, from two partitions.
+// read; schemas that differ are read by their ids. Method: random values of a schema with every
+// kind of type, which the library encodes, through a topic, from two partitions.
 func TestAvro(t *testing.T) { onEach(t, testAvro) }
 
 func testAvro(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
@@ -387,6 +387,16 @@ func FuzzAvro(f *testing.F) {
 	})
 }
 
+// wideBytes is a number with some zeros after it as the bytes of a wide decimal.
+func wideBytes(v int64, zeros int) string {
+	d := record.Decimal{Unscaled: v}.Wide().Big()
+	for range zeros {
+		d.Mul(d, big.NewInt(10))
+	}
+	x, _ := record.Decimal128Of(d, 0)
+	return string(x.AppendBytes(nil))
+}
+
 // Goal: numbers at the limits of their columns.
 func TestAvroLimits(t *testing.T) {
 	for _, c := range []struct {
@@ -428,6 +438,20 @@ func TestAvroLimits(t *testing.T) {
 			`{"type":"bytes","logicalType":"decimal","precision":30,"scale":0}`, record.DecimalOf(18, 0),
 			append([]byte{18}, 1, 0, 0, 0, 0, 0, 0, 0, 0), "does not fit decimal(18,0)",
 		},
+		{`"long"`, record.DecimalOf(20, 1), binary.AppendVarint(nil, math.MinInt64), wideBytes(-1<<63, 1)},
+		{`"long"`, record.DecimalOf(38, 38), binary.AppendVarint(nil, 1), "does not fit decimal(38,38)"},
+		{
+			`{"type":"bytes","logicalType":"decimal","precision":30,"scale":1}`, record.DecimalOf(38, 2),
+			[]byte{4, 0xff, 0x85},
+			wideBytes(-123, 1),
+		},
+		{
+			`{"type":"fixed","name":"F","size":17,"logicalType":"decimal","precision":38,"scale":0}`, record.DecimalOf(38, 0),
+			[]byte{0, 0x80, 16: 0},
+			"does not fit decimal(38,0)",
+		},
+		{`"string"`, record.DecimalOf(30, 3), append([]byte{8}, "-7.5"...), wideBytes(-75, 2)},
+		{`"double"`, record.DecimalOf(30, 3), make([]byte, 8), "expected decimal, int, long or string"},
 		{`{"type":"int","logicalType":"time-millis"}`, record.TimeOfDay, binary.AppendVarint(nil, 86400000), "86400000000000"},
 		{`{"type":"int","logicalType":"time-millis"}`, record.TimeOfDay, binary.AppendVarint(nil, 86400001), "no time of day"},
 		{`{"type":"long","logicalType":"time-micros"}`, record.TimeOfDay, binary.AppendVarint(nil, 7), "7000"},
@@ -482,7 +506,8 @@ func TestAvroLimits(t *testing.T) {
 	}
 }
 
-// Goal: blocks of arrays and maps are passed over in both of their forms, and wrong ones are refused.
+// Goal: blocks of arrays and maps are passed over in both of their forms, and wrong ones are
+// refused.
 func TestAvroBlocks(t *testing.T) {
 	types := avroTypes{named: map[string]*avroType{}}
 	array, err := types.of(avro.MustParse(`{"type":"array","items":{"type":"map","values":"null"}}`).Root(), "")
@@ -516,8 +541,8 @@ func TestAvroBlocks(t *testing.T) {
 	}
 }
 
-// Goal: the schemas that a source keeps are bounded, and a schema that could not be used is asked for
-// again. Method: a registry and a decoder that are full.
+// Goal: the schemas that a source keeps are bounded, and a schema that could not be used is asked
+// for again. Method: a registry and a decoder that are full.
 func TestAvroBounds(t *testing.T) {
 	f := newFake(t, 1, "bounds")
 	s := newSchemas(t, map[string]string{"/schemas/ids/7000": answer(tradeSchema)})

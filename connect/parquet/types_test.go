@@ -91,6 +91,13 @@ func TestTakesLogical(t *testing.T) {
 		{record.TimeOfDay, record.Int64, 0, false},
 		{record.Int64, record.TimeOfDay, 0, false},
 		{record.Interval, record.String, 12, false},
+		{record.DecimalOf(30, 2), record.DecimalOf(18, 2), 0, true},
+		{record.DecimalOf(18, 2), record.DecimalOf(30, 4), 0, true},
+		{record.DecimalOf(30, 2), record.DecimalOf(38, 10), 0, true},
+		{record.DecimalOf(30, 2), record.DecimalOf(38, 11), 0, false},
+		{record.DecimalOf(30, 2), record.DecimalOf(38, 1), 0, false},
+		{record.Int64, record.DecimalOf(38, 18), 0, true},
+		{record.Int64, record.DecimalOf(38, 19), 0, false},
 	} {
 		l := leaf{kind: c.have, size: c.size}
 		if c.size > 0 {

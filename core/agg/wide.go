@@ -83,8 +83,8 @@ func (s wideSum) average(state []uint64) float64 {
 	return f
 }
 
-// widened is the sum of integers or decimals of one word as a wide decimal. It has the state of an
-// intSum: 128 bits hold the sum of any number of records that can be counted.
+// widened is the sum of integers or decimals of one word as a wide decimal. Its state is an
+// intSum's: 128 bits hold the sum of any number of records that can be counted.
 type widened struct{ intSum }
 
 func (s widened) Type() record.Type { return record.DecimalOf(record.MaxDigits, s.arg.Scale()) }

@@ -362,21 +362,21 @@ func init() {
 		opCase:      {name: "CASE", types: caseTypes, lenient: true},
 
 		Add: {
-			name: "+", infix: true, types: arithmetic,
-			eval: evalArithmetic, made: appendWide, vector: vectorArithmetic,
+			name: "+", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide,
+			vector: vectorArithmetic,
 		},
 		Sub: {
-			name: "-", infix: true, types: arithmetic,
-			eval: evalArithmetic, made: appendWide, vector: vectorArithmetic,
+			name: "-", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide,
+			vector: vectorArithmetic,
 		},
 		Mul: {
-			name: "*", infix: true, types: multiply,
-			eval: evalArithmetic, made: appendWide, vector: vectorArithmetic,
+			name: "*", infix: true, types: multiply, eval: evalArithmetic, made: appendWide,
+			vector: vectorArithmetic,
 		},
 		Div: {name: "/", infix: true, types: divide, eval: evalArithmetic, vector: vectorArithmetic},
 		Mod: {
-			name: "%", infix: true, types: arithmetic,
-			eval: evalArithmetic, made: appendWide, vector: vectorArithmetic,
+			name: "%", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide,
+			vector: vectorArithmetic,
 		},
 		Neg:  {name: "-", prefix: true, types: oneNumber, eval: evalSign, made: appendWide, vector: vectorSign},
 		Abs:  {name: "abs", types: oneNumber, eval: evalSign, made: appendWide, vector: vectorSign},

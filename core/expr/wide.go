@@ -9,9 +9,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Operations over wide decimals, whose values are texts of 16 bytes (see package record). Texts and
-// wide decimals are compared and chosen in the same way. Arithmetic goes row by row: it costs some
-// tens of nanoseconds, and the loops over decimals of one word stay as they are.
+// Operations over wide decimals, whose values are texts of 16 bytes (see package record).
+// Values are compared and chosen as texts are. Arithmetic goes row by row: it costs some tens of
+// nanoseconds, and the loops over decimals of one word stay as they are.
 
 // isAnyDecimal says whether a type is a decimal, wide or not.
 func isAnyDecimal(t record.Type) bool { return t.IsDecimal() || t.IsWide() }

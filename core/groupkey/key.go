@@ -408,8 +408,7 @@ func (l *Layout) EncodeValues(values ...any) (key []uint64, heap []byte, err err
 			case record.Decimal128:
 				s = v.AppendBytes(nil)
 				if !kc.typ.IsWide() || int(v.Scale) != kc.typ.Scale() {
-					return nil, nil, fmt.Errorf("groupkey: key column %d is %v, a %T (%v) does not fit", i, kc.typ,
-						v, v)
+					return nil, nil, fmt.Errorf("groupkey: key column %d is %v, %T %v does not fit", i, kc.typ, v, v)
 				}
 			default:
 				return nil, nil, fmt.Errorf("groupkey: key column %d is %v, a %T does not fit", i, kc.typ, v)

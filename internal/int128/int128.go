@@ -224,8 +224,7 @@ func (x Int) Append(to []byte, scale int) []byte {
 	at := len(room)
 	rest := x.Abs()
 	for n := 0; n <= scale || !rest.Zero(); {
-		// 19 digits at a time, of which the last group has only the zeros before it that the scale
-		// needs.
+		// 19 digits at a time. The last group has only the zeros before it that the scale needs.
 		quotient, part := divMod(rest, Int{Lo: 1e19})
 		rest = quotient
 		for k := 0; k < 19 && (n <= scale || part.Lo > 0 || !rest.Zero()); k++ {
