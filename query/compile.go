@@ -324,7 +324,7 @@ func (c *compiler) names(g Catalog) bool {
 		c.fault(q.From.Pos, "there is no stream %q%s", q.From.Name, nearest(q.From.Name, names))
 		return false
 	}
-	c.openScopes(g.Tables)
+	c.openScopes(g.Tables, g.Sources)
 	if len(c.faults) > 0 {
 		return false
 	}

@@ -257,7 +257,7 @@ func (j *jobCompiler) view(s *syntax.CreateView) {
 	}
 	o := j.job.Outputs[before]
 	o.View = v
-	if o.Plan.PassesThrough() {
+	if o.Plan.PassesThrough() && (o.Plan.From == nil || o.Plan.Innermost().PassesThrough()) {
 		j.fault(s.As.Pos, "the view %q passes records through and has no groups to keep: GROUP BY, or an aggregate; "+
 			"INSERT INTO a sink writes records", s.Name)
 	}

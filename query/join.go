@@ -58,8 +58,9 @@ type field struct {
 // nameOfField is the name that a column of a joined table has in the query once names are resolved.
 func (s *scope) nameOfField(name string) string { return s.alias + "." + name }
 
-// openScopes finds the tables that the query joins.
-func (c *compiler) openScopes(tables []*lookup.Table) {
+// openScopes finds the tables that the query joins. Streams are the sources and views that queries
+// read.
+func (c *compiler) openScopes(tables []*lookup.Table, streams []*record.Schema) {
 	from := &c.query.From
 	taken := map[string]bool{from.Alias: true}
 	if from.Alias == "" {
@@ -82,6 +83,13 @@ func (c *compiler) openScopes(tables []*lookup.Table) {
 			if t.Name() == j.Name {
 				s.table = t
 			}
+		}
+		isStream := func(s *record.Schema) bool { return s.Name() == j.Name }
+		if s.table == nil && slices.ContainsFunc(streams, isStream) {
+			c.fault(j.Pos, "%q is no table, and JOIN finds rows of tables only: sources and views are not joined with each "+
+				"other yet. A job joins records with the rows of a view by CREATE TABLE ... WITH (connector = 'view', "+
+				"query = 'SELECT ...')", j.Name)
+			continue
 		}
 		if s.table == nil {
 			c.fault(j.Pos, "there is no table %q to join with%s", j.Name, nearest(j.Name, names))

@@ -37,7 +37,8 @@ func (c *runCmd) check(job *query.Job, std streams) error {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector, "%v", errEndlessSet))
 		}
 		endless := func(p *plan.Plan) bool { return p.Window == nil && !p.PassesThrough() }
-		if isEndless(o.Source) && o.Plan.From != nil && slices.ContainsFunc(o.Plan.Leaves(), endless) {
+		ofCut := o.View != nil && cutFault(o.Plan) == nil
+		if isEndless(o.Source) && o.Plan.From != nil && !ofCut && slices.ContainsFunc(o.Plan.Leaves(), endless) {
 			faults = append(faults, o.Source.Options.Errorf(query.OptionConnector,
 				"the source has no end, so the inner query never gives its result: group it by a window"))
 		}

@@ -54,12 +54,12 @@ func (d *durability) checkState(job *query.Job) error {
 		faults = append(faults, cli.Misusef("--checkpoint %v: expected more than 0", d.Checkpoint))
 	}
 	for _, o := range job.Outputs {
-		if o.Plan.From != nil {
+		if why := cutFault(o.Plan); o.Plan.From != nil && why != nil {
 			faults = append(faults, fmt.Errorf(
-				"%s: --state: a query over the result of another keeps no state: put it "+
-					"into a job of its own, without --state", nameOf(o)))
+				"%s: --state: a query over the result of another keeps no state unless it can be computed of the "+
+					"groups of the other at any time: %w. Put it into a job of its own, without --state", nameOf(o), why))
 		}
-		if p := o.Plan; p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
+		if p := o.Plan; o.Plan.From == nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
 				"limit, and would not go on where it was: put it into a job of its own, without --state", nameOf(o)))
 		}

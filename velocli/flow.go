@@ -33,6 +33,12 @@ type flow struct {
 	hints hints
 	// view says that the groups are read while the query runs, and that nothing is written.
 	view bool
+
+	// written is the plan whose rows are written. It is plan, or the one over it: see overCut. Then
+	// over makes a plan over the rows of plan, which may take overBytes of memory.
+	written   *plan.Plan
+	over      func() (*plan.Plan, error)
+	overBytes int
 }
 
 // hints are what the user can do about records that are lost, in the words of the command.
@@ -137,7 +143,11 @@ func (f *flow) begin() error {
 	if f.kept.begun || file != nil && file.Resumed() {
 		return nil
 	}
-	schema, err := f.plan.Written()
+	of := f.plan
+	if f.written != nil {
+		of = f.written
+	}
+	schema, err := of.Written()
 	if err != nil {
 		return err
 	}
@@ -237,18 +247,27 @@ func (*kept) Close() error { return nil }
 // writeAll writes the last snapshot. It repeats what fails with a transient error, as the engine
 // does for windows; a second signal ends that.
 func (f *flow) writeAll() error {
+	if f.over != nil {
+		return f.writeOver()
+	}
 	s, end := f.snapshot()
 	defer end()
 	for b := range s.Batches(record.DefaultRows) {
-		err := f.kept.Write(context.Background(), b)
-		for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(
-			2*delay, engine.DefaultRetryMax) {
-			<-time.After(delay)
-			err = f.kept.Write(context.Background(), b)
-		}
+		err := f.kept.writeAgain(context.Background(), b)
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// writeAgain writes a batch, and repeats what fails with a transient error.
+func (k *kept) writeAgain(ctx context.Context, b *record.Batch) error {
+	err := k.Write(ctx, b)
+	for delay := engine.DefaultRetryMin; errors.Is(err, record.ErrTransient); delay = min(
+		2*delay, engine.DefaultRetryMax) {
+		<-time.After(delay)
+		err = k.Write(ctx, b)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/connect"
 
+	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/writers"
@@ -194,7 +195,7 @@ func nameOf(o *query.Output) string {
 func (c *runCmd) ingests(job *query.Job) int {
 	sources, apart := map[*query.Source]bool{}, 0
 	for _, o := range job.Outputs {
-		if o.Plan.From != nil || c.apart(job, o.Source) {
+		if c.chained(o) || c.apart(job, o.Source) {
 			apart++
 		} else {
 			sources[o.Source] = true
@@ -202,6 +203,10 @@ func (c *runCmd) ingests(job *query.Job) int {
 	}
 	return len(sources) + apart
 }
+
+// chained says whether a query is over the result of another that an engine of its own computes. If
+// the job keeps its state, the query is computed of the groups of the other: see overCut.
+func (c *runCmd) chained(o *query.Output) bool { return o.Plan.From != nil && c.State == "" }
 
 // open opens everything that the job names, before anything runs. The error lists everything that
 // is wrong. A source is opened once, and is read once for all queries over it, except for those
@@ -226,7 +231,7 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			continue
 		}
 		in, alone := shared[o.Source], c.apart(job, o.Source)
-		if in == nil || alone || o.Plan.From != nil {
+		if in == nil || alone || c.chained(o) {
 			// only after it was opened is it known whether standard input is a file
 			if seen && feed.once != "" {
 				faults = append(faults, readOnce(o, feed.once))
@@ -236,7 +241,7 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 			if s := c.stateOf(job, o); s != nil {
 				in.state = &keptState{State: s}
 			}
-			if o.Plan.From == nil {
+			if !c.chained(o) {
 				shared[o.Source] = in
 			}
 			ins = append(ins, in)
@@ -246,12 +251,16 @@ func (c *runCmd) open(job *query.Job, std streams) (ins []*ingest, err error) {
 		if err != nil {
 			faults = append(faults, err)
 		}
-		in.add(&flow{
+		f := in.add(&flow{
 			name: nameOf(o), plan: o.Plan, sink: o.Sink, writer: w,
 			kept:  &kept{Writer: w, name: nameOf(o), say: std.err},
 			atEnd: o.Plan.Window == nil && !o.Plan.Streams() && o.View == nil, view: o.View != nil,
 			hints: runHints,
 		})
+		if o.Plan.From != nil && !c.chained(o) {
+			f.plan, f.written, f.atEnd = keptPlan(o), o.Plan, o.View == nil
+			f.over, f.overBytes = func() (*plan.Plan, error) { return overCut(o) }, c.stateBytes
+		}
 	}
 	return ins, errors.Join(faults...)
 }

@@ -165,7 +165,7 @@ func (p *program) Lost(before job.Program) (l job.Loss) {
 			l.Gone = append(l.Gone, nameOf(o))
 			continue
 		}
-		err := engine.ComparePlans(o.Plan, p.job.Outputs[i].Plan)
+		err := engine.ComparePlans(keptPlan(o), keptPlan(p.job.Outputs[i]))
 		if err != nil {
 			l.Changed = append(l.Changed, fmt.Sprintf("%s: %v", nameOf(o), err))
 		}
@@ -301,7 +301,7 @@ func (r *runningJob) start(ctx context.Context, compiled *query.Job, folder stri
 		if !f.view {
 			continue
 		}
-		r.views[f.name] = view.View{Engine: f.engine, Plan: f.plan, Comment: comments[f.name]}
+		r.views[f.name] = view.View{Engine: f.engine, Plan: f.plan, Comment: comments[f.name], Over: f.over}
 	}
 	started = true
 	go r.wait()

@@ -81,6 +81,11 @@ type View struct {
 	Engine  *engine.Engine
 	Plan    *plan.Plan
 	Comment string
+
+	// Over makes a plan over the rows of Plan; the view has the rows of that one. They are computed
+	// of the cut that a statement reads, each time, so they need no state. It may be called by any
+	// goroutine, and each plan is used once. Nil has the rows of Plan itself.
+	Over func() (*plan.Plan, error)
 }
 
 // Info describes a view of a catalog.

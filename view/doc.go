@@ -13,6 +13,9 @@
 // key columns. The owner of the engine removes the view before it closes the engine; readings that
 // are open stay valid.
 //
+// With View.Over, a view has the rows of another plan over those rows, computed of the cut that a
+// statement reads: a query over the result of another.
+//
 // # One cut
 //
 // A Reading is what several statements read together. All of them see the same cut of each engine,

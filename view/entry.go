@@ -18,7 +18,15 @@ type entry struct {
 }
 
 func newEntry(name string, v View) (*entry, error) {
-	columns, err := v.Plan.Result()
+	of := v.Plan
+	if v.Over != nil {
+		over, err := v.Over()
+		if err != nil {
+			return nil, err
+		}
+		of = over
+	}
+	columns, err := of.Result()
 	if err != nil {
 		return nil, err
 	}
@@ -30,8 +38,8 @@ func newEntry(name string, v View) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{Info: Info{View: v, Name: name, Schema: schema, Keys: v.Plan.WrittenKeys()}}
-	if !found(v.Plan) {
+	e := &entry{Info: Info{View: v, Name: name, Schema: schema, Keys: of.WrittenKeys()}}
+	if v.Over != nil || !found(v.Plan) {
 		return e, nil
 	}
 	for i, key := range e.Keys {

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +150,7 @@ func (r *Reading) Select(ctx context.Context, sql string, values ...any) (*Rows,
 			r.catalog.keep(sql, e, p)
 			return err
 		}
-		return run(ctx, p, s, to, r.catalog.limits.QueryBytes)
+		return e.run(ctx, p, s, to)
 	})
 }
 
@@ -175,7 +176,7 @@ func (r *Reading) subquery(ctx context.Context) func(*plan.Plan) ([]*record.Batc
 			return nil, err
 		}
 		rows, err := r.read(ctx, e, p, func(ctx context.Context, s *engine.Snapshot, to *Rows) error {
-			return run(ctx, p, s, to, r.catalog.limits.QueryBytes)
+			return e.run(ctx, p, s, to)
 		})
 		if err != nil {
 			return nil, err
@@ -270,17 +271,51 @@ func rowError(reason error) error {
 	return fmt.Errorf("view: %w: %w", ErrRow, reason)
 }
 
-// run runs a plan over the rows of a snapshot.
-func run(ctx context.Context, p *plan.Plan, s *engine.Snapshot, to *Rows, most int) error {
+// run runs a plan over the rows of a view in a snapshot.
+func (e *entry) run(ctx context.Context, p *plan.Plan, s *engine.Snapshot, to *Rows) error {
+	most := to.catalog.limits.QueryBytes
+	if e.Over == nil {
+		return Compute(ctx, p, s, rowsWriter{to}, most)
+	}
+	over, err := e.Over()
+	if err != nil {
+		return err
+	}
+	rows := newRows(to.catalog, e.Schema)
+	defer rows.Close()
+	if err := Compute(ctx, over, s, rowsWriter{rows}, most); err != nil {
+		return err
+	}
+	var failed error
+	err = compute(ctx, p, func(yield func(*record.Batch) bool) {
+		for b, err := range rows.Batches() {
+			failed = err
+			if err != nil || !yield(b) {
+				return
+			}
+		}
+	}, rowsWriter{to}, most)
+	return cmp.Or(failed, err)
+}
+
+// Compute runs a plan over the rows of a snapshot, and gives what it makes to a writer, which it
+// does not close. The plan is used by nothing else. It may take most bytes of memory for its
+// groups, or rows that it orders: ErrMemory. ErrRow says that a row cannot be computed.
+func Compute(ctx context.Context, p *plan.Plan, s *engine.Snapshot, to record.Writer, most int) error {
+	return compute(ctx, p, s.BatchesOf(record.DefaultRows, engine.ColumnsRead(p.Leaves()...)), to, most)
+}
+
+// compute runs a plan over batches. None of them is read after it has returned.
+func compute(ctx context.Context, p *plan.Plan, batches iter.Seq[*record.Batch], to record.Writer, most int) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	from := newSnapshotReader(s, engine.ColumnsRead(p.Leaves()...))
+	from := newSnapshotReader(batches)
 	defer from.end() // not before: what is read belongs to the snapshot
 	e, err := engine.Start(ctx, engine.Config{
-		Plan: p, Readers: []record.Reader{from}, Writer: rowsWriter{to}, Partitions: 1, Cores: 1, NoPin: true,
+		Plan: p, Readers: []record.Reader{from}, Writer: to, Partitions: 1, Cores: 1, NoPin: true,
 		EpochInterval: -1, StateBytes: most,
 		OnReject: func(_ int, r record.Reject) { cancel(rowError(r.Reason)) },
 	})
@@ -304,9 +339,9 @@ type snapshotReader struct {
 	stop func()
 }
 
-func newSnapshotReader(s *engine.Snapshot, read []bool) *snapshotReader {
+func newSnapshotReader(batches iter.Seq[*record.Batch]) *snapshotReader {
 	r := &snapshotReader{}
-	r.next, r.stop = iter.Pull(s.BatchesOf(record.DefaultRows, read))
+	r.next, r.stop = iter.Pull(batches)
 	return r
 }
 

@@ -252,6 +252,11 @@ func TestSelectFaults(t *testing.T) {
 		{"SELECT 1 / (n - 3) FROM sums", nil, "division by zero", view.ErrRow},
 		{"SELECT 1 / (n - 3) FROM sums WHERE symbol = 'NVDA'", nil, "division by zero", view.ErrRow},
 		{"SELECT symbol, count(*) FROM sums GROUP BY symbol EMIT CHANGES", nil, "EMIT CHANGES over a view", nil},
+		{
+			"SELECT * FROM sums JOIN sums AS b USING (symbol)", nil,
+			`"sums" is no table, and JOIN finds rows of tables only: sources and views are not joined with each other yet`,
+			nil,
+		},
 		{"SELECT 1; SELECT 2", nil, "line 1, column", nil},
 	}
 	for _, test := range tests {
@@ -551,6 +556,41 @@ func TestAdd(t *testing.T) {
 	}
 	if err := c.Remove("none"); !errors.Is(err, view.ErrNoView) {
 		t.Errorf("removing what is not there: %v", err)
+	}
+}
+
+// TestSwap exchanges views. After an error nothing has changed.
+func TestSwap(t *testing.T) {
+	r, other := start(t, bySymbol), start(t, byVenue)
+	c := r.catalog(t, view.Limits{}, "sums")
+	names := func() (all []string) {
+		for _, v := range c.List() {
+			all = append(all, v.Name)
+		}
+		return all
+	}
+	venues := view.View{Engine: other.Engine, Plan: other.plans[0]}
+	mixed := view.View{Engine: r.Engine, Plan: other.plans[0]}
+	for what, err := range map[string]error{
+		"what is not there":    c.Swap([]string{"sums", "none"}, nil),
+		"a name that is taken": c.Swap(nil, map[string]view.View{"new": venues, "sums": venues}),
+		"a plan of another":    c.Swap([]string{"sums"}, map[string]view.View{"sums": mixed}),
+	} {
+		if err == nil || !slices.Equal(names(), []string{"sums"}) {
+			t.Errorf("%s: %v, %v", what, err, names())
+		}
+	}
+	reading := c.Begin()
+	defer reading.Close()
+	rows, err := reading.Select(t.Context(), "SELECT * FROM sums")
+	must(t, err)
+	must(t, rows.Close())
+	must(t, c.Swap([]string{"sums"}, map[string]view.View{"sums": venues, "more": venues}))
+	if !slices.Equal(names(), []string{"more", "sums"}) {
+		t.Errorf("there are %v", names())
+	}
+	if info, err := c.Find("sums"); err != nil || info.Engine != other.Engine {
+		t.Errorf("%+v, %v", info, err)
 	}
 }
 

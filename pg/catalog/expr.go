@@ -544,6 +544,8 @@ func common(a, b uint32) uint32 {
 			return a
 		}
 		return oidText
+	case a == oidOID && isInteger(b), b == oidOID && isInteger(a):
+		return oidOID
 	case isNumber(a) && isNumber(b):
 		rank := func(t uint32) int {
 			return slices.Index([]uint32{oidInt2, oidInt4, oidInt8, oidNumeric, oidFloat4, oidFloat8}, t)

@@ -50,7 +50,74 @@ func (s *scope) from(items []node, where node) fromStep {
 		return fromStep{0, func(e *env, yield func() error) error { return pass(e, filters, yield) }}
 	}
 	t := s.declare(tree)
-	return s.join(t, s.filters(where), 0)
+	all := s.filters(where)
+	if len(items) > 2 {
+		t = s.reorder(t, len(items), all)
+	}
+	return s.join(t, all, 0)
+}
+
+// reorder puts the n relations of a list with commas into an order in which each is found by those
+// before it, if there is one: the list is joined as it stands otherwise, and a client that names
+// the relation that connects two others last would have all combinations of them looked at. A list
+// with a relation that refers to those before it stays as it is.
+func (s *scope) reorder(t *joined, n int, filters []filter) *joined {
+	units := make([]*joined, n)
+	for i := n - 1; i > 0; i-- {
+		units[i], t = t.r, t.l
+	}
+	units[0] = t
+	if slices.ContainsFunc(units, func(j *joined) bool { return !j.alone() }) {
+		return chain(units)
+	}
+	var ordered []*joined
+	bound := uint64(0)
+	for len(units) > 0 {
+		best, most := 0, -1
+		for i, u := range units {
+			worth := s.worth(u, filters, bound)
+			if worth > most {
+				best, most = i, worth
+			}
+		}
+		ordered = append(ordered, units[best])
+		bound |= units[best].rels
+		units = slices.Delete(units, best, best+1)
+	}
+	return chain(ordered)
+}
+
+// alone says that the rows of a join depend on nothing outside of it.
+func (j *joined) alone() bool {
+	if j.kind == "" {
+		return j.fixed != nil
+	}
+	return j.l.alone() && j.r.alone()
+}
+
+// worth is how much it helps to join a relation next: 2 if a filter finds its rows by those that
+// are bound, or by constants, 1 if a filter is about it alone, 0 otherwise.
+func (s *scope) worth(j *joined, filters []filter, bound uint64) (worth int) {
+	for _, f := range filters {
+		if f.refs&j.rels == 0 || f.refs&^(bound|j.rels) != 0 {
+			continue
+		}
+		b, ok := f.x.(*binary)
+		if ok && b.op == "=" {
+			return 2
+		}
+		worth = 1
+	}
+	return worth
+}
+
+// chain joins relations from left to right.
+func chain(units []*joined) *joined {
+	t := units[0]
+	for _, u := range units[1:] {
+		t = &joined{kind: "inner", l: t, r: u, rels: t.rels | u.rels}
+	}
+	return t
 }
 
 // A joined is a join, or a relation, whose relations have been declared in the scope.

@@ -356,6 +356,20 @@ func arrayFunctions() map[string]function {
 
 func listFunctions() map[string]function {
 	return map[string]function{
+		"parse_ident": {
+			typ: oidTextArray, min: 1, max: 2, args: []uint32{oidText, oidBool},
+			f: func(_ *env, a []any) (any, error) {
+				s, ok := a[0].(string)
+				if !ok {
+					return nil, fault(codeUndefinedFunc, -1, "this function takes text")
+				}
+				parts, err := parseIdent(s, len(a) < 2 || a[1] == true)
+				if err != nil {
+					return nil, err
+				}
+				return parts, nil
+			},
+		},
 		"string_to_array": {typ: oidTextArray, min: 2, max: 3, lax: true, f: func(_ *env, a []any) (any, error) {
 			s, ok := a[0].(string)
 			if !ok {
