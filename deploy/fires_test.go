@@ -182,6 +182,7 @@ func TestFires(t *testing.T) {
 		"VeloReaderFailed":    {{"velo_readers", "state=failed", constant(1)}},
 		"VeloCheckpointsFail": {{"velo_checkpoint_failing", "", constant(3)}},
 		"VeloCheckpointOld":   {{"velo_checkpoint_timestamp_seconds", "", constant(float64(now.Unix() - 600))}},
+		"VeloWriterHangs":     {{"velo_output_waiting_seconds", "", constant(61)}},
 		"VeloMemoryNearLimit": {
 			{"velo_state_bytes", "", constant(95)},
 			{"velo_state_limit_bytes", "", constant(100)},

@@ -159,6 +159,15 @@ type OutputStats struct {
 	// Unfit is how many of the values are NULL because they do not fit the type of their column or
 	// could not be computed.
 	Unfit uint64
+
+	// Waiting is how long the call that the writer is in has taken so far, its repetitions after
+	// transient errors included; 0 if there is none.
+	Waiting time.Duration
+	// Hangs says what the writer has not done for longer than SlowWriter, such as: has not returned
+	// from Commit for 31s. It is empty if there is nothing to say.
+	Hangs string
+	// Slow is how many calls have taken longer than SlowWriter, one that has not returned included.
+	Slow uint64
 }
 
 // RebalanceStats say what Config.Rebalance has moved, and why.
@@ -333,7 +342,7 @@ func (b *branch) stats() PlanStats {
 		b.cuts.Unpin(slot)
 	}
 	if o := b.output; o != nil {
-		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
+		s.Output = o.stats()
 	}
 	for _, p := range b.partitions {
 		s.Partitions = append(s.Partitions, p.Stats())

@@ -327,6 +327,16 @@ var planFamilies = []Family{
 		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return number(p.Output.Unfit) },
 	},
 	{
+		Name: "velo_output_waiting_seconds", Unit: "seconds", Labels: ofPlan,
+		Help:   "How long the call that the writer is in has taken so far, 0 if there is none.",
+		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return seconds(p.Output.Waiting) },
+	},
+	{
+		Name: "velo_output_slow_calls", Kind: Counter, Labels: ofPlan,
+		Help:   "How many calls of the writer have taken longer than 30 s.",
+		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return number(p.Output.Slow) },
+	},
+	{
 		Name: "velo_closed_timestamp_seconds", Unit: "seconds", Labels: ofPlan,
 		Help:   "End of the last window that has closed, in seconds since 1970.",
 		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return instant(p.Closed) },

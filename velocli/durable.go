@@ -155,7 +155,8 @@ func (in *ingest) sayFolder() {
 	}
 }
 
-// onState tells the user when the state cannot be saved, and when it can again.
+// onState tells the user when the state cannot be saved, and when it can again, and when a writer
+// hangs.
 func (in *ingest) onState() func(engine.StateEvent) {
 	failing, say, names := false, in.flows[0].kept.say, in.names()
 	return func(ev engine.StateEvent) {
@@ -166,6 +167,11 @@ func (in *ingest) onState() func(engine.StateEvent) {
 		case ev.Kind == engine.Saved && failing:
 			failing = false
 			note(say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", names, ev.Generation))
+		case ev.Kind == engine.WriterHangs:
+			note(say, fmt.Sprintf("velo: %s: %v", names, ev.Err))
+		case ev.Kind == engine.WriterReturned:
+			note(say, fmt.Sprintf("velo: %s: the writer of %s has returned, after %s", names, ev.Plan,
+				age(ev.Duration)))
 		}
 	}
 }
