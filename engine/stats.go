@@ -29,6 +29,9 @@ type ReaderStats struct {
 	// Dropped is the number of rows in batches that a panic or a broken reader left unfinished.
 	// They are not part of In.
 	Dropped uint64
+	// Skipped is the number of records that no plan wants and that the reader has left out, if it
+	// is a record.Skipper. They are not part of In.
+	Skipped uint64
 
 	Retries uint64 // number of transient errors
 	Groups  uint64 // number of groups that are folded and not sent to the partitions yet
@@ -267,7 +270,7 @@ func (e *Engine) Stats() Stats {
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: router.Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: router.FoldedGroups(),
-			Watermark: watermarkOf(router), Lag: b.lag(),
+			Skipped: b.skipped(), Watermark: watermarkOf(router), Lag: b.lag(),
 		})
 		for _, f := range in.flows() {
 			for p, r := range f.ringStats() {
@@ -367,6 +370,15 @@ func watermarkOf(r *core.Router) (w Watermark) {
 	}
 	w.Idle = idle
 	return w
+}
+
+// skipped asks the reader how many records it has left out.
+func (s *source) skipped() uint64 {
+	r, ok := s.reader.(record.Skipper)
+	if !ok {
+		return 0
+	}
+	return r.Skipped()
 }
 
 // lag asks the reader what waits. A reader that panics is not asked again.

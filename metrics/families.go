@@ -184,6 +184,17 @@ var jobFamilies = []Family{
 		},
 	},
 	{
+		Name: "velo_skipped_records", Kind: Counter, Labels: ofEngine,
+		Help: "Records that readers have left out, by statistics of their files, because no query wants them.",
+		ofEngine: func(s *engine.Stats, _ int) (float64, bool) {
+			n := uint64(0)
+			for i := range s.Readers {
+				n += s.Readers[i].Skipped
+			}
+			return number(n)
+		},
+	},
+	{
 		Name: "velo_epochs", Kind: Counter, Labels: ofEngine,
 		Help:     "How many epochs have been begun.",
 		ofEngine: func(s *engine.Stats, _ int) (float64, bool) { return number(s.Epochs.Raised) },

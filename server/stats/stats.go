@@ -116,6 +116,7 @@ type Reader struct {
 	Error   string `json:"error,omitempty"`
 	Read    uint64 `json:"read"`
 	Dropped uint64 `json:"dropped"`
+	Skipped uint64 `json:"skipped"` // left out by the reader, because no query wants them
 	Retries uint64 `json:"retries"`
 	Lag     []Lag  `json:"lag,omitempty"`
 }
@@ -257,7 +258,7 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 		r := &now.Readers[i]
 		one := Reader{
 			Name: r.Name, State: r.State.String(), Error: text(r.Err), Read: r.In, Dropped: r.Dropped,
-			Retries: r.Retries,
+			Skipped: r.Skipped, Retries: r.Retries,
 		}
 		for _, l := range r.Lag {
 			waits := Lag{Split: l.Split, Records: l.Records}
