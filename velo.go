@@ -170,6 +170,11 @@ const (
 	Restored   = engine.Restored
 	Saved      = engine.Saved
 	SaveFailed = engine.SaveFailed
+	// WriterHangs: the writer of a plan has not returned from a call, which may keep all plans from
+	// being saved.
+	WriterHangs = engine.WriterHangs
+	// WriterReturned: it has returned.
+	WriterReturned = engine.WriterReturned
 )
 
 // A Position says how far a split of a source has been read; a program's own Resumer makes it.

@@ -68,7 +68,8 @@ func (sample) FH() *histogram.FloatHistogram { return nil }
 func (sample) Type() chunkenc.ValueType      { return chunkenc.ValFloat }
 func (s sample) Copy() chunks.Sample         { return s }
 
-// change replaces the values of series: the series of that name whose labels have all of the others.
+// change replaces the values of series: the series of that name whose labels have all of the
+// others.
 type change struct {
 	name   string
 	labels string // such as reader=1, outcome=late
@@ -182,6 +183,7 @@ func TestFires(t *testing.T) {
 		"VeloReaderFailed":    {{"velo_readers", "state=failed", constant(1)}},
 		"VeloCheckpointsFail": {{"velo_checkpoint_failing", "", constant(3)}},
 		"VeloCheckpointOld":   {{"velo_checkpoint_timestamp_seconds", "", constant(float64(now.Unix() - 600))}},
+		"VeloWriterHangs":     {{"velo_output_waiting_seconds", "", constant(61)}},
 		"VeloMemoryNearLimit": {
 			{"velo_state_bytes", "", constant(95)},
 			{"velo_state_limit_bytes", "", constant(100)},

@@ -198,15 +198,17 @@ func (e *Engine) admitPlan(ctx context.Context, p PlanConfig) (b *branch, err er
 		return nil, err
 	}
 	if e.keeper != nil {
-		return b, e.keeper.admit(b)
+		return b, e.keeper.admit(ctx, b)
 	}
 	return b, nil
 }
 
 // admit finds out what the writer of a plan that is to be added has.
-func (k *keeper) admit(b *branch) error {
-	k.plans.Lock() // the folder is not used meanwhile
-	defer k.plans.Unlock()
+func (k *keeper) admit(ctx context.Context, b *branch) error {
+	if err := k.lockPlans(ctx); err != nil { // the folder is not used meanwhile
+		return err
+	}
+	defer k.unlockPlans()
 	if b.output != nil {
 		if err := b.output.openOutbox(k.state.outboxBytes); err != nil {
 			return err
@@ -244,8 +246,11 @@ func (e *Engine) joinPlan(b *branch) (first uint64, err error) {
 		all = append(all, joining{in, f})
 	}
 	if k := e.keeper; k != nil {
-		k.plans.Lock()
-		defer k.plans.Unlock() // after the epochs have been released
+		if err := k.lockPlans(context.Background()); err != nil {
+			disclaimWriter(b)
+			return 0, err
+		}
+		defer k.unlockPlans() // after the epochs have been released
 	}
 	last, held := e.holdEpochs()
 	defer e.epochs.Release() // after what is below, or when the engine ends meanwhile

@@ -95,6 +95,11 @@ type branch struct {
 	// closed.
 	last pinned
 
+	// leaving says that RemovePlan waits for the writer of the plan no longer. RemovePlan stores it
+	// before it cancels the contexts of the writer's calls, and the keeper loads it after a call
+	// has failed.
+	leaving atomic.Bool
+
 	// ended says that the plan takes no more records: it has failed, it has been removed, or it has
 	// all that its LIMIT asks for. It is stored by the goroutine that finds out. A goroutine that
 	// loads true knows nothing else by it.

@@ -28,7 +28,7 @@ const (
 	callerOutput               // calls Write
 	callerReject               // calls OnReject and OnLate
 	callerClose                // calls Close of a reader
-	callerKeeper               // calls OnEvent of a State and Durable of a reader
+	callerKeeper               // calls OnEvent of a State, Durable, Save, Commit
 )
 
 // contain calls user code and turns a panic in it into an error. If the code calls runtime.Goexit,
@@ -45,6 +45,11 @@ func contain(what string, do func() error, gone func(error)) (err error) {
 	err = do()
 	returned = true
 	return err
+}
+
+// contained is call within contain, for a goroutine that goes on if it calls runtime.Goexit.
+func contained(what string, call func() error) func() error {
+	return func() error { return contain(what, call, func(error) {}) }
 }
 
 // as runs the part of an engine's goroutine that calls user code. Meanwhile callback knows the

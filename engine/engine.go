@@ -196,6 +196,7 @@ func (e *Engine) launch(ctx context.Context) {
 	}
 	if k := e.keeper; k != nil {
 		go e.as(callerKeeper, k.begin)
+		go e.as(callerKeeper, k.watch)
 	}
 	if e.rebalancing != nil {
 		e.helpers.Go(e.rebalancing.run)
@@ -300,7 +301,7 @@ func (e *Engine) halt() {
 	e.cancelRead()
 	for _, b := range e.branches() {
 		if b.output != nil {
-			b.output.cancel()
+			b.output.giveUp()
 		}
 	}
 	e.ringAll()
@@ -371,6 +372,8 @@ func (e *Engine) supervise() {
 			e.report(fmt.Errorf("engine: state %v: a save has not ended %v after the engine was closed; its "+
 				"goroutine is left behind", k.folder, readGrace))
 		}
+		close(k.unwatch)
+		within(k.watched, readGrace) // OnEvent may not return
 	}
 	e.disclaim(readers...)
 	e.tables.release()

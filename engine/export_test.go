@@ -80,3 +80,6 @@ func TickAt(e *Engine, after time.Duration) (due time.Duration) {
 	e.tick(core.Nanos(after))
 	return time.Duration(e.interval.due.Load())
 }
+
+// HangAfter replaces SlowWriter.
+func (s *State) HangAfter(d time.Duration) { s.patience = d }

@@ -55,9 +55,9 @@ type keeper struct {
 	busy, idle time.Duration
 	// begun says that the engine runs. Before that, no output writes.
 	begun bool
-	// plans is held while a generation is made, and while a plan is added or removed. So the plans
-	// of a generation stay.
-	plans sync.Mutex
+	// plans holds a value while a generation is made, and while a plan is added or removed. So the
+	// plans of a generation stay. It is a lock that can be waited for with a context.
+	plans chan struct{}
 
 	// saves are what the engine's plans were in the generation that it began with.
 	saves map[*branch]savedPlan
@@ -68,6 +68,8 @@ type keeper struct {
 	absent   []absentReader
 	// silent are the calls of user code that have panicked: they are not made again.
 	silent map[string]bool
+	// telling is held while OnEvent is called: by the keeper, and by watch.
+	telling sync.Mutex
 
 	requests chan saveRequest
 	// early asks for a save ahead of its time.
@@ -79,6 +81,8 @@ type keeper struct {
 	held     pinned
 	stop     chan struct{} // closed when the engine has ended, and so have the outputs
 	finished chan struct{}
+	// unwatch ends watch, and watched is closed then.
+	unwatch, watched chan struct{}
 
 	mu    sync.Mutex // guards stats, off the data path
 	stats StateStats
@@ -141,6 +145,7 @@ type StateStats struct {
 	Waited   time.Duration
 	Interval time.Duration // the time between two saves, after stretching
 	Saves    uint64
+	Saving   time.Time // when the save that is under way began; zero if none is
 	// Failures is how many saves have failed since the last one that did not, and Err is why the
 	// last one has.
 	Failures uint64
@@ -157,6 +162,10 @@ type StateStats struct {
 func (s *StateStats) describe(to io.Writer) {
 	if s.Generation == 0 {
 		return
+	}
+	if !s.Saving.IsZero() && time.Since(s.Saving) >= SlowWriter {
+		fmt.Fprintf(to, "state: A SAVE HAS BEEN UNDER WAY for %v: nothing is saved since generation %d\n",
+			time.Since(s.Saving).Round(time.Second), s.Generation)
 	}
 	fmt.Fprintf(to, "state: generation %d of epoch %d, %v old, %d KiB; %d saves, the last took %v, %v of it the disk\n",
 		s.Generation, s.Epoch, time.Since(s.Saved).Round(time.Millisecond), s.Bytes>>10, s.Saves,
@@ -176,7 +185,8 @@ func openKeeper(e *Engine) (*keeper, error) {
 		requests: make(chan saveRequest), stop: make(chan struct{}),
 		early:  make(chan struct{}, 1),
 		silent: map[string]bool{}, saves: map[*branch]savedPlan{},
-		finished: make(chan struct{}),
+		finished: make(chan struct{}), plans: make(chan struct{}, 1),
+		unwatch: make(chan struct{}), watched: make(chan struct{}),
 	}
 	var err error
 	k.folder, err = k.state.openFolder()
@@ -198,6 +208,8 @@ func openKeeper(e *Engine) (*keeper, error) {
 // event tells Config.State.OnEvent.
 func (k *keeper) event(ev StateEvent) {
 	if tell := k.state.OnEvent; tell != nil {
+		k.telling.Lock()
+		defer k.telling.Unlock()
 		k.tell("OnEvent", "state", func() { tell(ev) })
 	}
 }
@@ -232,15 +244,18 @@ func (k *keeper) begin() {
 func (k *keeper) run() {
 	t := time.NewTimer(k.interval())
 	defer t.Stop()
+	early := false // the next save is one ahead of its time, for a full outbox
 	for {
 		select {
 		case <-t.C:
-			if k.changed() {
+			switch {
+			case early:
+				_ = k.save(false) // pins a cut of its own, as an outbox is full
+			case k.changed():
 				// Without epochs of its own the engine would show the same cut for ever.
 				_ = k.save(k.engine.cfg.EpochInterval < 0) // stats and events have the error
 			}
 		case <-k.early:
-			_ = k.save(false)
 		case r := <-k.requests:
 			if r.always || k.changed() {
 				r.done <- k.save(true)
@@ -251,8 +266,40 @@ func (k *keeper) run() {
 			k.last()
 			return
 		}
-		t.Reset(k.interval())
+		early = k.full()
+		if early {
+			t.Reset(k.untilEarly())
+		} else {
+			t.Reset(k.interval())
+		}
 	}
+}
+
+// full says whether an outbox is full.
+func (k *keeper) full() bool {
+	return slices.ContainsFunc(k.boxes(), func(o *output) bool { return o.box.full() })
+}
+
+// Between the end of a save and one that a full outbox asks for are earlyGap, or failedGap if it
+// has failed, and as long as it took.
+const (
+	earlyGap  = 10 * time.Millisecond
+	failedGap = 100 * time.Millisecond
+)
+
+// untilEarly is how long a save ahead of its time has to wait.
+func (k *keeper) untilEarly() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	gap := max(earlyGap, k.stats.Duration)
+	if k.stats.Failures > 0 {
+		gap = max(failedGap, k.stats.Duration)
+	}
+	if len(k.stats.Last) == 0 {
+		return 0
+	}
+	last := &k.stats.Last[len(k.stats.Last)-1]
+	return max(0, gap-time.Since(last.At.Add(last.Duration)))
 }
 
 // interval is the time to the next save.
@@ -315,11 +362,13 @@ func (k *keeper) save(now bool) error {
 	k.idle = 0
 	at := k.now()
 	raised, _ := k.engine.epochs.Raised()
+	k.noteSaving(begin)
 	if k.held.cut != nil && now {
 		// It has not everything that was handed to readers.
 		if err := k.save(false); err != nil {
 			return err
 		}
+		k.noteSaving(begin)
 	}
 	m, w, err := k.write(now)
 	took := time.Since(begin)
@@ -329,7 +378,7 @@ func (k *keeper) save(now bool) error {
 	}
 	k.busy = took - ev.Waited - k.idle
 	k.mu.Lock()
-	k.stats.Duration, k.stats.Waited = took, ev.Waited
+	k.stats.Duration, k.stats.Waited, k.stats.Saving = took, ev.Waited, time.Time{}
 	if err != nil {
 		ev.Kind = SaveFailed
 		k.stats.Failures++
@@ -353,6 +402,28 @@ func (k *keeper) save(now bool) error {
 	}
 	return err
 }
+
+// noteSaving notes that a save is under way.
+func (k *keeper) noteSaving(since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stats.Saving = since
+}
+
+// lockPlans waits until no generation is made and no plan is added or removed. It fails if ctx is
+// done first, or if the engine is closed.
+func (k *keeper) lockPlans(ctx context.Context) error {
+	select {
+	case k.plans <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-k.engine.halted:
+		return k.engine.over()
+	}
+}
+
+func (k *keeper) unlockPlans() { <-k.plans }
 
 // noteSaved puts a new generation into the counters.
 func (k *keeper) noteSaved(m *state.Manifest) {
@@ -391,8 +462,8 @@ func written(m *state.Manifest) (n int64) {
 
 // write pins a cut and writes it. w is nil if it did not come to writing.
 func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error) {
-	k.plans.Lock()
-	defer k.plans.Unlock()
+	k.plans <- struct{}{}
+	defer k.unlockPlans()
 	begin := time.Now()
 	at := k.held
 	k.held = pinned{}
@@ -405,9 +476,8 @@ func (k *keeper) write(now bool) (m *state.Manifest, w *state.Writing, err error
 	}
 	held := true
 	defer func() {
-		full := slices.ContainsFunc(k.boxes(), func(o *output) bool { return o.box.full() })
 		switch {
-		case err != nil && full:
+		case err != nil && k.full():
 			k.held = at
 		case held:
 			k.engine.epochs.Unpin(at.slot)
@@ -494,15 +564,18 @@ func (k *keeper) saveSink(b *branch) (saved []byte, err error) {
 	}
 	begin := time.Now()
 	defer func() { k.idle += time.Since(begin) }()
-	save := func() (err error) {
-		saved, err = o.committer().Save(context.Background())
+	o.keeping.start("Save")
+	defer func() { o.keeping.end(o.patience()) }()
+	made := make(chan []byte, 1) // not a variable, because a call may return later
+	err = o.apart("Save", o.saveCtx.Done(), func() error {
+		bytes, err := o.committer().Save(o.saveCtx)
+		made <- bytes
 		return err
-	}
-	err = contain("Save", save, func(error) {})
+	})
 	if err != nil {
 		return nil, fmt.Errorf("writer%s: %w", b.ofPlan(), err)
 	}
-	return saved, nil
+	return <-made, nil
 }
 
 // pin pins the cut to save. If now is set it has everything that was handed to readers before.

@@ -38,9 +38,9 @@ import (
 // before the writer has N. So a state and its writer are never further apart than what the kept
 // generations have, unless one of them was put back by hand; then nothing is guessed.
 //
-// The outbox holds MaxOutboxBytes and what comes before the next cut. If it is full when the next
-// cut comes, a generation is made before its time, and until the writer has those rows nothing more
-// is taken, so the readers wait in the end. If no cut comes, the rows wait for the interval.
+// The outbox holds MaxOutboxBytes and the rows of one cut. If it is full, the keeper has a cut made
+// and a generation ahead of its time, and until the writer has those rows nothing more is taken, so
+// the readers wait in the end. Between two such generations there is a gap (earlyGap).
 
 // MaxOutboxBytes is how many bytes of results wait for a generation before one is made ahead of its
 // time.
@@ -157,15 +157,24 @@ func (x *outbox) columns() (columns []string) {
 	return columns
 }
 
+// hasten has a generation made ahead of its time if the outbox is full. The next cut may be far
+// off, because epochs are not raised while no records come.
+func (o *output) hasten() {
+	if o.box == nil || !o.box.full() {
+		return
+	}
+	select {
+	case o.engine.keeper.early <- struct{}{}:
+	default: // it is coming
+	}
+}
+
 // awaitRoom waits while the outbox is full and the keeper wants no cut. It has a generation made
 // ahead of its time.
 func (o *output) awaitRoom() error {
 	k := o.engine.keeper
 	for o.box != nil && o.box.full() && k.alignment.target.Load() == 0 {
-		select {
-		case k.early <- struct{}{}:
-		default: // it is coming
-		}
+		o.hasten()
 		select {
 		case <-o.box.changed:
 		case <-o.branch.removed:
@@ -238,10 +247,14 @@ func (o *output) send(epoch uint64, p *state.Plan, parcels []parcel) error {
 	if p.Outbox.Number == x.sent {
 		return nil
 	}
-	if err := x.commit(o.ctx, p.Outbox, parcels, o.retry); err != nil {
+	commit := func(call func() error) error {
+		return o.retry(&o.keeping, "Commit", func() error { return o.apart("Commit", o.ctx.Done(), call) })
+	}
+	if err := x.commit(o.ctx, p.Outbox, parcels, commit); err != nil {
 		err = fmt.Errorf("engine: writer%s: transaction %d: %w", o.branch.ofPlan(), p.Outbox.Number, err)
 		x.failed = err
-		if !e.closing.Load() || !errors.Is(err, context.Canceled) {
+		// A plan that RemovePlan waits for no longer takes nobody along.
+		if !o.branch.leaving.Load() && !(e.closing.Load() && errors.Is(err, context.Canceled)) {
 			e.fail(err)
 		}
 		return err
@@ -249,7 +262,7 @@ func (o *output) send(epoch uint64, p *state.Plan, parcels []parcel) error {
 	return nil
 }
 
-// commit has the writer take a transaction.
+// commit has the writer take a transaction. retry makes the call, contains it, and tries again.
 func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, retry func(func() error) error) error {
 	var unreadable error
 	if o.Complete && len(parcels) == 0 {
@@ -258,8 +271,7 @@ func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, 
 	rows := batchesOf(x.schema, parcels, func(err error) { unreadable = err })
 	err := retry(func() error {
 		unreadable = nil
-		call := func() error { return x.to.Commit(ctx, o.Number, rows, o.Complete) }
-		err := contain("Commit", call, func(error) {})
+		err := x.to.Commit(ctx, o.Number, rows, o.Complete)
 		return errors.Join(err, unreadable)
 	})
 	if err == nil {
@@ -390,7 +402,10 @@ func (k *keeper) resend(o *output, m *state.Manifest, saved *state.Plan) error {
 		}
 		parcels, err := parcelsOf(bytes)
 		if err == nil {
-			err = x.commit(o.ctx, l.Outbox, parcels, o.retry)
+			err = x.commit(o.ctx, l.Outbox, parcels, func(call func() error) error {
+				call = contained("Commit", call)
+				return o.retry(&o.keeping, "Commit", call)
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("writer: transaction %d: %w", l.Number, err)

@@ -612,16 +612,9 @@ func TestOutboxIsBounded(t *testing.T) {
 			}
 			st.BoundOutbox(2 << 10)
 			e := start(t, cfg)
-			// The first half comes in parts: a full outbox waits for the next cut that has something. The
-			// rest comes while the first transaction is under way.
-			for until := int64(rows / 20); until <= rows/2; until += rows / 20 {
-				l.until.Store(until)
-				eventually(t, "a cut with more, or a commit", func() bool {
-					s := e.Snapshot()
-					defer s.Close()
-					return s.Records() >= splits*uint64(until) || gate.isCalled()
-				})
-			}
+			// The first half comes, and then nothing, so no epoch is raised that could bring the
+			// next cut. The rest comes while the first transaction is under way.
+			l.until.Store(rows / 2)
 			eventually(t, "a commit ahead of its time", gate.isCalled)
 			l.until.Store(rows)
 			time.Sleep(50 * time.Millisecond)
@@ -639,6 +632,38 @@ func TestOutboxIsBounded(t *testing.T) {
 				t.Errorf("%d rows, expected %d", len(to.lines), rows*splits)
 			}
 		})
+	}
+}
+
+// Goal: a full outbox is saved at once, also if nothing comes after that. Such saves have a gap,
+// also if they fail, so that a disk that fails does not keep a core busy.
+func TestOutboxHastensWithGaps(t *testing.T) {
+	disk, dir := &faults{}, t.TempDir()
+	l := &splitLog{splits: 1, rows: 4000}
+	st := engine.Dir(dir)
+	st.Interval, st.NoSync, st.Share = time.Hour, true, 1
+	st.BoundOutbox(1)
+	st.OpenBy(disk.open(dir))
+	begin := time.Now()
+	e := start(t, engine.Config{
+		Plan: outboxPlan(t, "changes"), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, Cores: 1, NoPin: true,
+		State: st, Writer: &ledgerWriter{ledger: &ledger{}}, EpochInterval: time.Millisecond, BatchRows: 20,
+	})
+	l.until.Store(20) // one batch, so one cut has it
+	await(t, "a generation", func() bool { return e.Stats().State.Saves > 1 })
+	disk.set("create segment", syscall.EIO)
+	l.until.Store(1000)
+	await(t, "saves fail", func() bool { return e.Stats().State.Failures > 3 })
+	if n, most := e.Stats().State.Failed, time.Since(begin)/(100*time.Millisecond)+1; n > uint64(most) {
+		t.Errorf("%d saves have failed, expected at most %d", n, most)
+	}
+	disk.set("", nil)
+	l.until.Store(4000)
+	if err := e.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if n, most := e.Stats().State.Saves, time.Since(begin)/(10*time.Millisecond)+3; n > uint64(most) {
+		t.Errorf("%d saves, expected at most %d", n, most)
 	}
 }
 

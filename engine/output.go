@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,13 +20,16 @@ import (
 // snapshots does. The partitions only have to keep the windows that have not been written (see
 // core.Cuts.Written); that is also the back-pressure.
 type output struct {
-	engine   *Engine
-	branch   *branch
-	writer   record.Writer
-	ctx      context.Context // of Write; done when the engine is closed or RemovePlan waits no more
-	cancel   context.CancelFunc
-	finished chan struct{}
-	window   *record.Batch // holds the result of a window; all windows use it in turn
+	engine *Engine
+	branch *branch
+	writer record.Writer
+	ctx    context.Context // of Write; done when the engine is closed or RemovePlan waits no more
+	cancel context.CancelFunc
+	// Save gets saveCtx. It is called after the output has ended, too.
+	saveCtx    context.Context
+	cancelSave context.CancelFunc
+	finished   chan struct{}
+	window     *record.Batch // holds the result of a window; all windows use it in turn
 
 	// These fields are for a plan that passes records through.
 	outlets    []*outlet // by the number of the partition
@@ -53,6 +57,13 @@ type output struct {
 	// cut is set before finished is closed if Close has ended the writing.
 	cut atomic.Bool
 
+	// writing is the call of the writer that the output is in, and keeping the one of the keeper.
+	writing, keeping writerCall
+	called           sync.Mutex // the keeper holds it while it is in a call, and the output for Close
+	// left says that a call of the keeper has not returned after its context was done. The keeper
+	// stores it while it holds called.
+	left atomic.Bool
+
 	// These counters are for Stats; they order nothing.
 	rows, windows, retries, unfit atomic.Uint64
 }
@@ -68,6 +79,7 @@ func newOutput(b *branch) *output {
 		from: math.MinInt64,
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o.saveCtx, o.cancelSave = context.WithCancel(context.Background())
 	if b.cfg.Plan.Window != nil {
 		b.cuts.KeepWindows()
 	}
@@ -82,7 +94,7 @@ func (o *output) run() {
 	// This is the last call of user code. It also runs while the goroutine ends because Write has
 	// called runtime.Goexit.
 	defer func() {
-		if err := contain("Close", o.writer.Close, gone); err != nil {
+		if err := contain("Close", o.closeWriter, gone); err != nil {
 			o.engine.report(fmt.Errorf("engine: writer%s: close: %w", o.branch.ofPlan(), err))
 		}
 	}()
@@ -154,6 +166,7 @@ func (o *output) write() error {
 		next = max(next, cut.Epoch()) + 1
 		if err == nil {
 			o.wrote(cut.Epoch())
+			o.hasten()
 		}
 		o.branch.cuts.Unpin(slot)
 		if err != nil || last {
@@ -273,7 +286,7 @@ func (o *output) batch(b *record.Batch) error {
 		o.box.put(o.epoch, b)
 		return nil
 	}
-	return o.retry(func() error { return o.writer.Write(o.ctx, b) })
+	return o.retry(&o.writing, "Write", func() error { return o.writer.Write(o.ctx, b) })
 }
 
 // endWindow tells a writer that wants to know it that a window has been written.
@@ -282,7 +295,7 @@ func (o *output) endWindow(end int64) error {
 	if c == nil {
 		return nil
 	}
-	return o.retry(func() error { return c.EndWindow(o.ctx, end) })
+	return o.retry(&o.writing, "EndWindow", func() error { return c.EndWindow(o.ctx, end) })
 }
 
 // committer is the writer if it goes on after a restart together with the engine; otherwise it is
@@ -296,15 +309,19 @@ func (o *output) committer() record.Committer {
 	return c
 }
 
-// retry calls the writer, and tries again as long as the error is transient.
-func (o *output) retry(call func() error) error {
+// retry calls the writer, and tries again as long as the error is transient. Meanwhile at has the
+// call.
+func (o *output) retry(at *writerCall, name string, call func() error) error {
 	c := &o.engine.cfg
+	at.start(name)
+	defer func() { at.end(o.patience()) }()
 	for delay := c.RetryMin; ; delay = min(2*delay, c.RetryMax) {
 		err := call()
 		if err == nil || !errors.Is(err, record.ErrTransient) {
 			return err
 		}
 		o.retries.Add(1)
+		at.again(err)
 		t := time.NewTimer(delay)
 		select {
 		case <-t.C:

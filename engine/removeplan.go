@@ -49,7 +49,7 @@ func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 	}
 	removed := make(chan error, 1)
 	e.helpers.Go(func() {
-		err := e.lastSave(ctx)
+		err := e.lastSave(ctx, b)
 		if err == nil {
 			err = e.lastEpoch(ctx, b)
 		}
@@ -91,13 +91,21 @@ func (e *Engine) planToRemove(p *plan.Plan) (*branch, error) {
 
 // lastSave has the writers get everything so far, also the writer that gets its rows with a
 // generation only. The error says that nothing can be saved.
-func (e *Engine) lastSave(ctx context.Context) error {
+func (e *Engine) lastSave(ctx context.Context, b *branch) error {
 	if e.keeper == nil {
 		return nil
 	}
 	err := e.Checkpoint(ctx)
-	if err == nil || ctx.Err() != nil { // then it is removed without that
+	if err == nil {
 		return nil
+	}
+	if ctx.Err() != nil { // then it is removed without that
+		o := e.keeper.heldBy()
+		if o == nil || o == b.output {
+			return nil
+		}
+		err = fmt.Errorf("the writer of %s %s, and the state cannot be saved without it: remove that plan first: %w",
+			nameOf(o.branch.cfg.Plan), o.held().words, err)
 	}
 	return fmt.Errorf("engine: plan not removed: %w", err)
 }
@@ -128,9 +136,10 @@ func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
 	case err == nil || errors.Is(err, ErrNoImage):
 		return nil
 	}
+	b.leaving.Store(true) // before its writer's calls fail because of that
 	b.end()
 	if b.output != nil {
-		b.output.cancel()
+		b.output.giveUp()
 	}
 	return nil
 }
@@ -140,8 +149,14 @@ func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
 // for. The caller holds the lock of the inlets.
 func (e *Engine) leavePlan(b *branch) error {
 	if k := e.keeper; k != nil {
-		k.plans.Lock()
-		defer k.plans.Unlock() // after the epochs have been released
+		if err := k.lockPlans(context.Background()); err != nil {
+			return fmt.Errorf("engine: plan not removed: %w", err)
+		}
+		defer k.unlockPlans()  // after the epochs have been released
+		if k.held.cut != nil { // it has the plan, and would be refused for ever
+			e.epochs.Unpin(k.held.slot)
+			k.held = pinned{}
+		}
 	}
 	_, held := e.holdEpochs()
 	defer e.epochs.Release()
@@ -194,14 +209,14 @@ func (e *Engine) endOutput(ctx context.Context, b *branch) error {
 	case <-o.finished:
 	case <-e.halted:
 	case <-ctx.Done():
-		o.cancel()
+		o.giveUp()
 		select {
 		case <-o.finished:
 		case <-e.halted:
 		}
 	}
 	if !isDone(o.finished) {
-		o.cancel()
+		o.giveUp()
 		if !within(o.finished, readGrace) {
 			err := fmt.Errorf("engine: writer of plan %d: Write has not returned %v after the engine was closed; its "+
 				"goroutine is left behind", b.id, readGrace)

@@ -82,14 +82,15 @@ type State struct {
 	// too begins anew.
 	DroppedPlans []string
 
-	// OnEvent is told of each save and of each failure to save. It is called on a goroutine that
-	// does nothing else but save, and must not wait for the engine. Nil is told nothing; Stats has
-	// the same.
+	// OnEvent is told of each save, of each failure to save, and of writers that hang. It is called
+	// on goroutines that do nothing else, one call at a time, and must not wait for the engine. Nil
+	// is told nothing; Stats has the same.
 	OnEvent func(StateEvent)
 
-	// open replaces the folder in tests, and outboxBytes replaces MaxOutboxBytes.
+	// open replaces the folder in tests; outboxBytes replaces MaxOutboxBytes.
 	open        func(state.Options) (*state.Folder, error)
 	outboxBytes int
+	patience    time.Duration // replaces SlowWriter
 }
 
 // Dir is the State in a folder, with the defaults.
@@ -107,12 +108,20 @@ const (
 	Saved
 	// SaveFailed: a generation could not be saved. The engine goes on, and tries again.
 	SaveFailed
+	// WriterHangs: the writer of a plan has not returned from a call for longer than SlowWriter, or
+	// has failed for so long with transient errors. Err names the plan and the call, and says
+	// whether nothing can be saved meanwhile, for no plan of the engine. The engine goes on; the
+	// call may return, RemovePlan or Close ends the wait.
+	WriterHangs
+	// WriterReturned: the call of which WriterHangs has told has returned.
+	WriterReturned
 )
 
 // A StateEvent is something that has happened to a State.
 type StateEvent struct {
 	Kind       StateEventKind
-	At         time.Time // when the save began; zero for Restored
+	At         time.Time // when the save or the call began; zero for Restored
+	Plan       string    // the name of the plan whose writer it is about; empty for the other kinds
 	Generation uint64
 	Epoch      uint64
 	Bytes      int64         // the size of the groups
@@ -199,6 +208,9 @@ func (s *State) withDefaults() *State {
 	}
 	if d.outboxBytes == 0 {
 		d.outboxBytes = MaxOutboxBytes
+	}
+	if d.patience == 0 {
+		d.patience = SlowWriter
 	}
 	return &d
 }

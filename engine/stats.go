@@ -29,6 +29,9 @@ type ReaderStats struct {
 	// Dropped is the number of rows in batches that a panic or a broken reader left unfinished.
 	// They are not part of In.
 	Dropped uint64
+	// Skipped is the number of records that no plan wants and that the reader has left out, if it
+	// is a record.Skipper. They are not part of In.
+	Skipped uint64
 
 	Retries uint64 // number of transient errors
 	Groups  uint64 // number of groups that are folded and not sent to the partitions yet
@@ -163,6 +166,15 @@ type OutputStats struct {
 	// Unfit is how many of the values are NULL because they do not fit the type of their column or
 	// could not be computed.
 	Unfit uint64
+
+	// Waiting is how long the call that the writer is in has taken so far, its repetitions after
+	// transient errors included; 0 if there is none.
+	Waiting time.Duration
+	// Hangs says what the writer has not done for longer than SlowWriter, such as: has not returned
+	// from Commit for 31s. It is empty if there is nothing to say.
+	Hangs string
+	// Slow is how many calls have taken longer than SlowWriter, one that has not returned included.
+	Slow uint64
 }
 
 // RebalanceStats say what Config.Rebalance has moved, and why.
@@ -262,7 +274,7 @@ func (e *Engine) Stats() Stats {
 		s.Readers = append(s.Readers, ReaderStats{
 			Name: b.name, State: b.status(), Err: b.failure(), Counters: router.Counters(),
 			Dropped: b.dropped.Load(), Retries: b.retries.Load(), Groups: router.FoldedGroups(),
-			Watermark: watermarkOf(router), Lag: b.lag(), Lagging: b.lagging(),
+			Skipped: b.skipped(), Watermark: watermarkOf(router), Lag: b.lag(), Lagging: b.lagging(),
 		})
 		for _, f := range in.flows() {
 			for p, r := range f.ringStats() {
@@ -337,7 +349,7 @@ func (b *branch) stats() PlanStats {
 		b.cuts.Unpin(slot)
 	}
 	if o := b.output; o != nil {
-		s.Output = OutputStats{o.rows.Load(), o.windows.Load(), o.retries.Load(), o.unfit.Load()}
+		s.Output = o.stats()
 	}
 	for _, p := range b.partitions {
 		s.Partitions = append(s.Partitions, p.Stats())
@@ -368,6 +380,15 @@ func watermarkOf(r *core.Router) (w Watermark) {
 func (s *source) lagging() bool {
 	_, ok := s.reader.(record.Lagging)
 	return ok && !s.lagless.Load()
+}
+
+// skipped asks the reader how many records it has left out.
+func (s *source) skipped() uint64 {
+	r, ok := s.reader.(record.Skipper)
+	if !ok {
+		return 0
+	}
+	return r.Skipped()
 }
 
 // lag asks the reader what waits. A reader that panics is not asked again.

@@ -184,6 +184,17 @@ var jobFamilies = []Family{
 		},
 	},
 	{
+		Name: "velo_skipped_records", Kind: Counter, Labels: ofEngine,
+		Help: "Records that readers have left out, by statistics of their files, because no query wants them.",
+		ofEngine: func(s *engine.Stats, _ int) (float64, bool) {
+			n := uint64(0)
+			for i := range s.Readers {
+				n += s.Readers[i].Skipped
+			}
+			return number(n)
+		},
+	},
+	{
 		Name: "velo_epochs", Kind: Counter, Labels: ofEngine,
 		Help:     "How many epochs have been begun.",
 		ofEngine: func(s *engine.Stats, _ int) (float64, bool) { return number(s.Epochs.Raised) },
@@ -325,6 +336,16 @@ var planFamilies = []Family{
 		Name: "velo_output_unfit_values", Kind: Counter, Labels: ofPlan,
 		Help:   "How many values were written as NULL because they do not fit or could not be computed.",
 		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return number(p.Output.Unfit) },
+	},
+	{
+		Name: "velo_output_waiting_seconds", Unit: "seconds", Labels: ofPlan,
+		Help:   "How long the call that the writer is in has taken so far, 0 if there is none.",
+		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return seconds(p.Output.Waiting) },
+	},
+	{
+		Name: "velo_output_slow_calls", Kind: Counter, Labels: ofPlan,
+		Help:   "How many calls of the writer have taken longer than 30 s.",
+		ofPlan: func(p *engine.PlanStats, _ int) (float64, bool) { return number(p.Output.Slow) },
 	},
 	{
 		Name: "velo_closed_timestamp_seconds", Unit: "seconds", Labels: ofPlan,

@@ -57,7 +57,8 @@ func (d *durability) checkState(job *query.Job) error {
 		if why := cutFault(o.Plan); o.Plan.From != nil && why != nil {
 			faults = append(faults, fmt.Errorf(
 				"%s: --state: a query over the result of another keeps no state unless it can be computed of the "+
-					"groups of the other at any time: %w. Put it into a job of its own, without --state", nameOf(o), why))
+					"groups of the other at any time: %w. Put it into a job of its own, without --state", nameOf(o),
+				why))
 		}
 		if p := o.Plan; o.Plan.From == nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
@@ -159,7 +160,8 @@ func (in *ingest) sayFolder() {
 	}
 }
 
-// onState tells the user when the state cannot be saved, and when it can again.
+// onState tells the user when the state cannot be saved, and when it can again, and when a writer
+// hangs.
 func (in *ingest) onState() func(engine.StateEvent) {
 	failing, say, names := false, in.flows[0].kept.say, in.names()
 	return func(ev engine.StateEvent) {
@@ -170,6 +172,11 @@ func (in *ingest) onState() func(engine.StateEvent) {
 		case ev.Kind == engine.Saved && failing:
 			failing = false
 			note(say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", names, ev.Generation))
+		case ev.Kind == engine.WriterHangs:
+			note(say, fmt.Sprintf("velo: %s: %v", names, ev.Err))
+		case ev.Kind == engine.WriterReturned:
+			note(say, fmt.Sprintf("velo: %s: the writer of %s has returned, after %s", names, ev.Plan,
+				age(ev.Duration)))
 		}
 	}
 }

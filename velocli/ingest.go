@@ -78,7 +78,7 @@ func (in *ingest) start(size *sizing, live bool) error {
 	if in.feed.files.unpacks() {
 		s = s.besideUnpackers()
 	}
-	if len(in.flows) == 1 && !in.served { // a job that is served may get more queries
+	if len(in.flows) == 1 { // a job gets no more queries while it runs
 		in.feed.files.bounds = in.flows[0].plan.Bounds()
 	}
 	rs, err := in.feed.open(s.Readers)

@@ -886,7 +886,7 @@ var others = []mutant{
 	{
 		name: "engine: a removed plan is not saved before", breaks: "its writer lacks the last rows",
 		file: "engine/removeplan.go", in: "func (e *Engine) RemovePlan(",
-		old: "err := e.lastSave(ctx)",
+		old: "err := e.lastSave(ctx, b)",
 		new: "var err error",
 		pkg: "engine", run: "TestStateHasAddedPlans",
 	},

@@ -33,6 +33,7 @@ var models = map[string][][]string{
 		{"DAMAGE", "CRASHES=1"},
 		{"FAULTS=1", "CRASHES=1"},
 		{"NAMES", "SAVES=1"},
+		{"BOTH", "FAULTS=1", "CRASHES=1"},
 	},
 }
 

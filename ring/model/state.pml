@@ -8,7 +8,8 @@
    is restored, and everything goes on.
 
    The output writes windows of two records each, to a record.Committer. With PLAIN its writer knows nothing after a crash, and windows may be
-   written again. With OUTBOX it is a record.Transactional that gets a row for each record. FAULTS calls of the disk or of the writer fail. With DAMAGE
+   written again. With OUTBOX it is a record.Transactional that gets a row for each record. With BOTH there are two plans, one with each of
+   these writers: each generation has both, and a restart goes on with both at its positions. FAULTS calls of the disk or of the writer fail. With DAMAGE
    a bit of the newest generation is flipped before one of the starts.
 
    None of these may be: a window that lacks a record or is written twice; a row that is lost or there twice; a start that is refused; a generation
@@ -32,6 +33,14 @@
 #define GENERATIONS 12	/* with those that are given up */
 #define SLOTS 3		/* of the newest cut, of the one in flight, of the keeper's */
 #define NONE 255
+
+/* Which outputs there are. */
+#if defined(OUTBOX) || defined(BOTH)
+#define BOX
+#endif
+#ifndef OUTBOX
+#define SINKS
+#endif
 
 #define bit(g)		(1 << (g))
 #define ROWS(from, to)	((bit(to) - 1) & ~(bit(from) - 1))	/* records after from, up to to */
@@ -90,6 +99,12 @@ hidden short names;
 #ifdef BUG_UNPINNED_EARLY
 byte was;
 #endif
+#ifdef BUG_SAVES_WITHOUT_ONE
+bit hangs;
+#define HANGS hangs
+#else
+#define HANGS false
+#endif
 
 /* What comes after a step. */
 #ifdef BUG_WRITTEN_BEFORE_PIN
@@ -134,15 +149,28 @@ byte was;
 #endif
 
 #define ENDED	(note[current] == RECORDS)
-#ifdef OUTBOX
+#ifdef BOX
+#ifdef BUG_OTHER_CUT
+#define OFFERED	true
+#else
 #define OFFERED	(boxTo == note[current])	/* the output has put the rows of the cut into the outbox */
-#define THROUGH	(boxTo == RECORDS)
-#define CHANGED	(note[current] != gen[newest].position || boxFrom < boxTo)
+#endif
+#define BOXED	(boxTo == RECORDS)
+#define WAITS	(boxFrom < boxTo)
 #else
 #define OFFERED	true
-#define THROUGH	(written == WINDOWS)
-#define CHANGED	(note[current] != gen[newest].position || written != gen[newest].written)
+#define BOXED	true
+#define WAITS	false
 #endif
+#ifdef SINKS
+#define CLOSES	(written == WINDOWS)
+#define NEWER	(written != gen[newest].written)
+#else
+#define CLOSES	true
+#define NEWER	false
+#endif
+#define THROUGH	(BOXED && CLOSES)
+#define CHANGED	(note[current] != gen[newest].position || WAITS || NEWER)
 
 /* A slot that nobody needs is as it was at first, so that there are fewer states. */
 inline clearSlots()
@@ -188,9 +216,10 @@ proctype Output()
 {
 end:
 	do
-#ifdef OUTBOX
+#ifdef BOX
 	:: atomic { boxTo < note[current] -> boxTo = note[current] }
-#else
+#endif
+#ifdef SINKS
 	:: atomic { out < CLOSED(note[current]) ->
 		out++;	/* writeCut, endWindow */
 		assert((image[current] & WINDOW(out)) == WINDOW(out));
@@ -311,7 +340,7 @@ end:
 		g = last;
 		step = AFTER_IDLE
 	}
-	:: atomic { step == IDLE && ENDED && THROUGH && !CHANGED -> step = DONE }
+	:: atomic { step == IDLE && ENDED && THROUGH && !CHANGED && !HANGS -> step = DONE }
 	:: atomic { step == PIN && OFFERED -> pinned = current; step = AFTER_PIN }
 	:: atomic { step == WRITTEN ->
 		gen[g].written = written;
@@ -321,20 +350,29 @@ end:
 #endif
 	}
 	:: atomic { step == SINK ->
-#ifdef OUTBOX
+#ifdef BOX
 		gen[g].from = boxFrom;
 #ifdef BUG_ROWS_OF_NEXT_CUT
 		gen[g].to = boxTo;
+#elif defined(BUG_OTHER_CUT)
+		gen[g].to = (boxTo < note[pinned] -> boxTo : note[pinned]);
 #else
 		gen[g].to = note[pinned];
 #endif
 		gen[g].after = sent;
 		gen[g].number = (gen[g].from < gen[g].to -> g : sent);
-#else
+#ifdef BUG_FORGETS_BEFORE_COMMIT
+		boxFrom = (boxFrom < gen[g].to -> gen[g].to : boxFrom);
+#endif
+#endif
+		step = AFTER_SINK;
+#ifdef SINKS
 		safeOut = out;
 		gen[g].sink = out;
+#ifdef BOTH
+		MAYFAIL(abort())	/* Save of one plan fails, after the rows of the other were put into the generation */
 #endif
-		step = AFTER_SINK
+#endif
 	}
 	:: atomic { step == SEGMENT ->
 #ifdef BUG_UNPINNED_EARLY
@@ -417,7 +455,7 @@ end:
 		panes = g;
 		d_step { trim(); skip };
 		step = AFTER_FORGET;
-#ifdef OUTBOX
+#ifdef BOX
 		boxFrom = (boxFrom < gen[g].to -> gen[g].to : boxFrom);
 #endif
 #ifdef BUG_TELL_NEWEST
@@ -428,11 +466,16 @@ end:
 	}
 	:: atomic { step == SEND ->
 		step = AFTER_SEND;
-#ifdef OUTBOX
+#ifdef BOX
 		if
 		:: gen[g].number != sent ->
 			if
-			:: faults > 0 ->	/* it has the rows, or not, and does not say so */
+#ifdef BUG_SAVES_WITHOUT_ONE
+			:: hangs || crashes < CRASHES ->
+				hangs = 1;	/* Commit never returns, and generations go on because of the other plan */
+				sent = g	/* their rows are to follow */
+#endif
+			:: faults > 0 && !HANGS ->	/* it has the rows, or not, and does not say so */
 				faults--;
 				if
 				:: take(g)
@@ -441,7 +484,7 @@ end:
 #ifndef BUG_GOES_ON_WITHOUT
 				step = FAILED	/* Engine.fail */
 #endif
-			:: true ->
+			:: !HANGS ->
 				take(g);
 				sent = taken
 			fi
@@ -539,7 +582,10 @@ inline restore()
 		note[0] = read; image[0] = rows;
 		clearSlots();
 		panes = 0; step = IDLE; g = 0;
-#ifdef OUTBOX
+#ifdef BUG_SAVES_WITHOUT_ONE
+		hangs = 0;
+#endif
+#ifdef BOX
 		boxFrom = read; boxTo = read;
 		sent = taken;
 		last = (last < taken -> taken : last);
@@ -566,6 +612,8 @@ inline restore()
 		}
 		sent = taken;
 #endif
+#endif
+#ifndef SINKS
 #elif defined(PLAIN)
 		out = gen[newest].written;
 		written = out;
@@ -619,9 +667,11 @@ init
 	:: atomic { step == FAILED -> restore() }
 	:: step == DONE -> break
 	od;
-#ifdef OUTBOX
-	assert(takenRows == ROWS(0, RECORDS))
-#else
-	assert(out == WINDOWS)
+#ifdef BOX
+	assert(takenRows == ROWS(0, RECORDS));
 #endif
+#ifdef SINKS
+	assert(out == WINDOWS);
+#endif
+	skip
 }

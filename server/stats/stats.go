@@ -73,6 +73,9 @@ type Plan struct {
 	Windows uint64 `json:"output_windows"`
 	Retries uint64 `json:"output_retries"`
 	Unfit   uint64 `json:"output_unfit_values"`
+	// Hangs says what the writer has not done for longer than engine.SlowWriter.
+	Hangs string `json:"output_hangs,omitempty"`
+	Slow  uint64 `json:"output_slow_calls"` // calls that took longer
 
 	Windowed bool       `json:"windowed"`
 	Closed   *time.Time `json:"closed,omitempty"` // end of the last window that has closed
@@ -113,6 +116,7 @@ type Reader struct {
 	Error   string `json:"error,omitempty"`
 	Read    uint64 `json:"read"`
 	Dropped uint64 `json:"dropped"`
+	Skipped uint64 `json:"skipped"` // left out by the reader, because no query wants them
 	Retries uint64 `json:"retries"`
 	Lag     []Lag  `json:"lag,omitempty"`
 }
@@ -146,6 +150,7 @@ type Runner struct {
 type State struct {
 	Generation uint64     `json:"generation"`
 	Saved      *time.Time `json:"saved,omitempty"`
+	Saving     *time.Time `json:"saving,omitempty"` // when the save that is under way began
 	Bytes      int64      `json:"bytes"`
 	Interval   float64    `json:"interval_seconds"`
 	Failures   uint64     `json:"failures"` // in a row
@@ -253,7 +258,7 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 		r := &now.Readers[i]
 		one := Reader{
 			Name: r.Name, State: r.State.String(), Error: text(r.Err), Read: r.In, Dropped: r.Dropped,
-			Retries: r.Retries,
+			Skipped: r.Skipped, Retries: r.Retries,
 		}
 		for _, l := range r.Lag {
 			waits := Lag{Split: l.Split, Records: l.Records}
@@ -287,7 +292,8 @@ func planOf(now *engine.Stats, i int) Plan {
 	p := Plan{
 		SQL: s.Plan, Error: text(s.Err), Groups: s.Groups(), Bytes: s.StateBytes, Limit: s.StateLimit,
 		Records: recordsOf(c), Rows: s.Output.Rows, Windows: s.Output.Windows, Retries: s.Output.Retries,
-		Unfit: s.Output.Unfit, Windowed: s.Windowed, Closed: instant(s.Closed),
+		Unfit: s.Output.Unfit, Hangs: s.Output.Hangs, Slow: s.Output.Slow,
+		Windowed: s.Windowed, Closed: instant(s.Closed),
 	}
 	for k := range s.Partitions {
 		q := &s.Partitions[k]
@@ -343,8 +349,9 @@ func stateOf(s *engine.StateStats) *State {
 		return nil
 	}
 	d := &State{
-		Generation: s.Generation, Saved: instant(s.Saved), Bytes: s.Bytes, Interval: s.Interval.Seconds(),
-		Failures: s.Failures, Error: text(s.Err), Restored: s.Restored > 0, CaughtUp: s.CaughtUp, Saves: []Save{},
+		Generation: s.Generation, Saved: instant(s.Saved), Saving: instant(s.Saving), Bytes: s.Bytes,
+		Interval: s.Interval.Seconds(), Failures: s.Failures, Error: text(s.Err), Restored: s.Restored > 0,
+		CaughtUp: s.CaughtUp, Saves: []Save{},
 	}
 	for _, e := range s.Last {
 		d.Saves = append(d.Saves, Save{

@@ -185,7 +185,7 @@ function engineCards(e, now) {
       numberBox('read', count(r.read)), numberBox('counted', count(r.counted)), numberBox('filtered', count(r.filtered)),
       numberBox('late', count(r.late), r.late ? 'warn' : '', 'came after their window had closed'), numberBox('set aside', count(r.quarantined), r.quarantined ? 'warn' : '', 'could not be read'),
       r.shed ? numberBox('dropped', count(r.shed), 'bad', 'there was no memory') : null,
-      numberBox('groups', count(p.groups)), numberBox('rows written', count(p.output_rows)), p.output_retries ? numberBox('writes repeated', count(p.output_retries), 'warn') : null,
+      numberBox('groups', count(p.groups)), numberBox('rows written', count(p.output_rows)), p.output_retries ? numberBox('writes repeated', count(p.output_retries), 'warn') : null, p.output_slow_calls ? numberBox('slow calls of the writer', count(p.output_slow_calls), 'warn') : null,
       p.windowed ? numberBox('windows closed up to', p.closed ? clock(p.closed) : '–') : null),
     h('p', { class: 'small soft' }, `memory ${bytes(p.state_bytes)} of ${bytes(p.state_limit_bytes)}`),
     meter([[p.state_limit_bytes ? p.state_bytes / p.state_limit_bytes : 0, p.state_bytes > 0.9 * p.state_limit_bytes ? 'var(--bad)' : 'var(--busy)', percent(p.state_bytes / (p.state_limit_bytes || 1))]], 'memory of the groups')));
@@ -264,7 +264,9 @@ function stateCard(e, now) {
   return h('section', { class: 'card' }, h('h2', {}, 'Saved state'), h('div', { class: 'numbers' },
     numberBox('last saved', ago(s.saved, now), s.saved && (now - new Date(s.saved)) / 1000 > 3 * s.interval_seconds + 60 ? 'warn' : ''), numberBox('every', span(s.interval_seconds)), numberBox('size', bytes(s.bytes)),
     numberBox('failures in a row', String(s.failures), s.failures ? 'bad' : ''), s.restored ? numberBox('caught up', s.caught_up ? 'yes' : 'not yet', s.caught_up ? '' : 'warn') : null),
-  s.error ? h('p', { class: 'bad small' }, s.error) : null, strip, said);
+  s.error ? h('p', { class: 'bad small' }, s.error) : null,
+  s.saving && (now - new Date(s.saved)) / 1000 > 3 * s.interval_seconds + 60 ? h('p', { class: 'warn small' }, `A save has been under way since ${clock(s.saving)}; nothing is saved since generation ${s.generation}.`) : null,
+  strip, said);
 }
 
 // viewsPage shows the rows of a view as they change.
