@@ -54,7 +54,7 @@
 // Package readers has files, standard input, sockets, memory and a generator; package writers has
 // CSV, NDJSON, tables and files; package query has the dialect of SQL and jobs; package record has
 // schemas, batches and the contract of Reader and Writer for programs that write their own; package
-// engine has all of the configuration; package core has plans as Go literals.
+// engine has all of the configuration; package plan has plans as Go literals.
 package velo
 
 import (
