@@ -13,7 +13,6 @@ import (
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/core/epoch"
-	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/record"
 )
@@ -34,7 +33,6 @@ type Engine struct {
 	cfg       Config // with the defaults filled in
 	placement affinity.Placement
 	interval  *interval
-	order     fence.Asymmetric
 	start     time.Time
 	paced     bool // true if runners choose when they park
 
@@ -113,7 +111,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		return nil, errors.Join(faults...)
 	}
 	e := &Engine{
-		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(), order: fence.Prepare(),
+		cfg: cfg.withDefaults(usableCPUs()), start: time.Now(),
 		paced:   cfg.ParkAfter == 0 && cfg.Wait == WaitPark,
 		stopped: make(chan struct{}), done: make(chan struct{}), halted: make(chan struct{}),
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/fence"
 )
 
 const (
@@ -333,6 +334,7 @@ func (r *runner) park() {
 // microseconds that interrupts other threads, so it is not for readers that had something just now,
 // nor for each park.
 func (r *runner) fence(now core.Nanos) {
+	var order fence.Asymmetric
 	some := false
 	for i := range r.agents {
 		a := &r.agents[i]
@@ -340,11 +342,12 @@ func (r *runner) fence(now core.Nanos) {
 			continue
 		}
 		if s, ok := a.inlet.source.(*pollSource); ok && s.wantsFence(now) {
-			s.fenced, s.fencedAt, some = true, now, true
+			s.fenced, s.fencedAt = true, now
+			order, some = s.order, true
 		}
 	}
 	if some {
-		r.engine.order.All()
+		order.All() // one is for all
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/velo-engine/velo/internal/enum"
 
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/internal/fence"
 	"github.com/velo-engine/velo/internal/invariants"
 	"github.com/velo-engine/velo/record"
 	"github.com/velo-engine/velo/ring"
@@ -277,8 +278,10 @@ type pollSource struct {
 
 	idleMax time.Duration // upper bound of idle
 
-	// notified says that the reader announces when it has something.
+	// notified says that the reader announces when it has something. Then order is what fences the
+	// goroutines that do.
 	notified bool
+	order    fence.Asymmetric
 	// fenced says that a fence came after the announcement that the runner parks and before the
 	// next poll; fencedAt is when the last fence was.
 	fenced   bool
@@ -294,7 +297,7 @@ func newPollSource(s *source, p record.Poller, b *record.Batch) *pollSource {
 	ps.fed, _ = p.(record.Drainer)
 	ps.idleMax = pollIdleMax
 	if n, ok := p.(record.Notifier); ok {
-		ps.idleMax, ps.notified = notifiedIdleMax, true
+		ps.idleMax, ps.notified, ps.order = notifiedIdleMax, true, fence.Prepare()
 		n.Notify(s.bell.Wake)
 	}
 	ps.announcer, _ = p.(record.Announcer)

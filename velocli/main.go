@@ -32,7 +32,6 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/cli"
-	"github.com/velo-engine/velo/internal/fence"
 )
 
 type commands struct {
@@ -69,7 +68,6 @@ func Main() {
 	// sinks of a job: a write returns an error instead of a signal ending the process.
 	signal.Ignore(syscall.SIGPIPE)
 	collectLater()
-	go fence.Prepare() // it waits some milliseconds for the kernel, and every engine needs it
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
