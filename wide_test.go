@@ -16,7 +16,8 @@ import (
 	"github.com/velo-engine/velo/writers"
 )
 
-// Goal: wide decimals of a file are read in every form that numbers have there, and no digit is lost.
+// Goal: wide decimals of a file are read in every form that numbers have there, and no digit is
+// lost.
 func TestWideFiles(t *testing.T) {
 	schema, err := record.NewSchema("t", record.Field{Name: "d", Type: record.DecimalOf(30, 2), Nullable: true})
 	if err != nil {
@@ -66,8 +67,8 @@ func TestWideFiles(t *testing.T) {
 	}
 }
 
-// Goal: a program reads the results of wide decimals, and of sums beyond 18 digits, in every Go type
-// that they have; engines of several cores and readers agree with package big.
+// Goal: a program reads the results of wide decimals, and of sums beyond 18 digits, in every Go
+// type that they have; engines of several cores and readers agree with package big.
 func TestWideResults(t *testing.T) {
 	schema, err := record.NewSchema("t", record.Field{Name: "k", Type: record.DecimalOf(20, 0)},
 		record.Field{Name: "d", Type: record.DecimalOf(38, 3)}, record.Field{Name: "s", Type: record.DecimalOf(18, 2)})

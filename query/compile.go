@@ -216,7 +216,7 @@ func (c *compiler) plan() *plan.Plan {
 		Aggregates: c.plans.Aggregates,
 		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, Copies: c.plans.Copies,
 		OrderBy: c.plans.OrderBy,
-		Sets: c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
+		Sets:    c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
 		Limit: c.plans.Limit, Offset: c.plans.Offset, Given: c.plans.Given,
 	}
 	if c.window != nil {

@@ -17,8 +17,8 @@ func TestCombine(t *testing.T) {
 	})
 }
 
-// Goal: INTERSECT ALL and EXCEPT ALL of two SELECTs have as many copies of each row as PostgreSQL says.
-// Method: random SELECTs of few different values, with NULLs, of records and of groups.
+// Goal: INTERSECT ALL and EXCEPT ALL of two SELECTs have as many copies of each row as PostgreSQL
+// says. Method: random SELECTs of few different values, with NULLs, of records and of groups.
 func TestCombineCopies(t *testing.T) {
 	randomQueries(t, 150, 19, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
 		return copiesQuery(rng.IntN, func(of ...string) string { return of[rng.IntN(len(of))] })

@@ -52,7 +52,7 @@ type Select struct {
 	Items      []Item // at least one
 	From       Table
 	Where      Expr // nil if there is none, as in all that follow
-	GroupBy  []Expr
+	GroupBy    []Expr
 	// GroupAll is GROUP BY ALL: by all items that have no aggregate.
 	GroupAll bool
 	Having   Expr
