@@ -149,8 +149,7 @@ func trimBytesTypes(e *Expr) error {
 	return signature(record.Bytes, false, record.Bytes, record.Bytes)(e)
 }
 
-// evalTrimBytes takes bytes off the ends of a bytea, as long as they are among those of the second
-// argument.
+// evalTrimBytes takes bytes off the ends of a bytea, as long as the second argument has them.
 func evalTrimBytes(e *Expr, a []Value) (Value, error) {
 	text, set := a[0].Text, a[1].Text
 	from, end := 0, len(text)
