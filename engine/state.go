@@ -310,6 +310,9 @@ func outputPrint(p *plan.Plan) (lines []string) {
 	if p.Having != nil {
 		lines = append(lines, fmt.Sprintf("HAVING %v", p.Having))
 	}
+	if p.Copies != nil {
+		lines = append(lines, fmt.Sprintf("COPIES %v", p.Copies))
+	}
 	return append(lines, userPrint(calls)...)
 }
 

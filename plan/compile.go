@@ -518,6 +518,7 @@ func (l *compiler) compilePass() error {
 			len(p.Over) > 0 && len(p.OrderBy) == 0,
 			"Over, but neither keys, aggregates nor OrderBy: records are kept to the end only to be ordered",
 		},
+		{p.Copies != nil, "Copies, but neither keys nor aggregates"},
 		{p.Having != nil, "Having, but neither keys nor aggregates: it is for groups, Where for records"},
 		{
 			p.Offset > 0 && len(p.OrderBy) == 0,
@@ -595,17 +596,22 @@ func (l *compiler) passOrder() (columns []expr.Output, err error) {
 func (l *compiler) compileProjection() error {
 	p := l.plan
 	l.Inner = l.Result
-	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.OrderBy == nil &&
+	if p.Select == nil && !p.Distinct && len(p.Over) == 0 && p.Having == nil && p.Copies == nil && p.OrderBy == nil &&
 		p.Limit == nil && p.Offset == 0 {
 		return nil
 	}
-	s := &layout.Projection{Having: p.Having, Offset: p.Offset, Distinct: p.Distinct, Qualify: p.Qualify}
+	s := &layout.Projection{
+		Having: p.Having, Copies: p.Copies, Offset: p.Offset, Distinct: p.Distinct, Qualify: p.Qualify,
+	}
 	if p.Limit != nil {
 		s.Limit, s.Limited = *p.Limit, true
 	}
 	var faults []error
 	if p.Qualify != nil && p.Qualify.Type() != record.Bool {
 		faults = append(faults, fmt.Errorf("qualify %v: it is %v, expected boolean", p.Qualify, p.Qualify.Type()))
+	}
+	if p.Copies != nil && p.Copies.Type() != record.Int64 {
+		faults = append(faults, fmt.Errorf("copies %v: it is %v, expected bigint", p.Copies, p.Copies.Type()))
 	}
 	if p.Having != nil && p.Having.Type() != record.Bool {
 		faults = append(faults, fmt.Errorf("having %v: it is %v, expected boolean", p.Having, p.Having.Type()))

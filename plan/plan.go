@@ -52,6 +52,9 @@ func (p *Plan) tailString() string {
 	if p.Having != nil {
 		fmt.Fprintf(&b, " HAVING %v", p.Having)
 	}
+	if p.Copies != nil {
+		fmt.Fprintf(&b, " COPIES %v", p.Copies)
+	}
 	if p.Qualify != nil {
 		b.WriteString(" QUALIFY " + p.said(p.Qualify))
 	}
@@ -293,6 +296,10 @@ type Plan struct {
 	Distinct bool
 	// Having is an expression; the result has only the groups for which it is true.
 	Having *Expr
+	// Copies is how often the row of each group is in All and Batches of a snapshot, and in what is
+	// written: a bigint of a group, of which 0 and less leave the row out. Nil is once. Get finds
+	// the row once.
+	Copies *Expr
 	// OrderBy, Limit and Offset shape All and Batches of a snapshot as a whole; Get takes notice of
 	// Having only. Records that pass through are written at the end if there is an OrderBy, see
 	// result.Sorter. Without OrderBy, Limit ends a plan that passes records through, and it has no

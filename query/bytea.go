@@ -23,7 +23,9 @@ var bytesTwins map[string]func(*compiler, *syntax.Call, value, leaf) (value, boo
 func init() {
 	bytesTwins = map[string]func(*compiler, *syntax.Call, value, leaf) (value, bool){
 		"length": (*compiler).bytesLength, "octet_length": (*compiler).bytesLength, "md5": (*compiler).bytesMD5,
-		"substring": (*compiler).subBytes, "substr": (*compiler).subBytes,
+		"substring": (*compiler).subBytes, "substr": (*compiler).subBytes, "position": (*compiler).ofBytes,
+		"trim": (*compiler).ofBytes, "btrim": (*compiler).ofBytes, "ltrim": (*compiler).ofBytes,
+		"rtrim": (*compiler).ofBytes, "overlay": (*compiler).overlayBytes,
 	}
 }
 
@@ -63,6 +65,46 @@ func (c *compiler) subBytes(x *syntax.Call, v value, l leaf) (value, bool) {
 		args = append(args, e)
 	}
 	return c.make(x.Pos, expr.SubBytes, args...)
+}
+
+// bytesOps are the operations of two byteas by their names.
+var bytesOps = map[string]expr.Op{
+	"trim": expr.TrimBytes, "btrim": expr.TrimBytes, "ltrim": expr.TrimBytesLeft,
+	"rtrim": expr.TrimBytesRight,
+}
+
+// ofBytes is a function of two byteas.
+func (c *compiler) ofBytes(x *syntax.Call, v value, l leaf) (value, bool) {
+	if !c.arity(x, 2, 2) {
+		return v, false
+	}
+	of, ok := c.bind(x.Args[1], l)
+	if !ok {
+		return of, false
+	}
+	e, ok := c.argument(of, record.Bytes, x.Args[1], x.Name)
+	if !ok {
+		return value{}, false
+	}
+	if x.Name == "position" { // of the first in the second
+		return c.make(x.Pos, expr.PositionBytes, e, v.e)
+	}
+	return c.make(x.Pos, bytesOps[x.Name], v.e, e)
+}
+
+// overlayBytes is overlay(s PLACING r FROM a [FOR n]) of byteas: what comes before, r, and what
+// comes after the bytes that are replaced.
+func (c *compiler) overlayBytes(x *syntax.Call, _ value, l leaf) (value, bool) {
+	one := wholeAt(x.Pos, "1")
+	n := syntax.Expr(callOf(x, "octet_length", &syntax.Cast{
+		Pos: x.Pos, X: x.Args[1], Type: syntax.TypeName{Pos: x.Pos, Name: "bytea"},
+	}))
+	if len(x.Args) == 4 {
+		n = x.Args[3]
+	}
+	before := callOf(x, "substring", x.Args[0], one, binaryOf(x, "-", x.Args[2], one))
+	after := callOf(x, "substring", x.Args[0], binaryOf(x, "+", x.Args[2], n))
+	return c.bind(binaryOf(x, "||", binaryOf(x, "||", before, x.Args[1]), after), l)
 }
 
 // joinBytes is || of two byteas.

@@ -3,7 +3,6 @@ package query
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"github.com/velo-engine/velo/core/expr"
@@ -21,10 +20,8 @@ import (
 //	INTERSECT ALL  least(l, r)       INTERSECT  one if l > 0 and r > 0
 //	EXCEPT ALL     greatest(l-r, 0)  EXCEPT     one if l > 0 and r = 0
 //
-// Nothing makes several copies of a row of a group, so ALL can be within another operation, but
-// outermost there are only UNION ALL, of arms alone, and INTERSECT ALL or EXCEPT ALL of two arms:
-// then each arm numbers its equal rows, and the operation is the one without ALL, of the rows with
-// their numbers, because copy n is in the result if n <= least(l, r), or r < n <= l.
+// If the outermost operation has ALL, the result has as many copies of each group's row: see
+// plan.Plan.Copies.
 
 const (
 	// nameOfArms is the name of the rows of all arms, in plans and messages.
@@ -50,10 +47,6 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	c := newCompiler(text, q, g.began)
 	c.checkArms(q, q.Set)
 	leaves := q.Leaves()
-	numbered := q.Set.All && q.Set.Op != "UNION"
-	if numbered {
-		q = numberArms(q, leaves)
-	}
 	for _, leaf := range leaves {
 		if leaf.From.Rows != nil {
 			c.fault(leaf.From.Pos, "VALUES in a set operation is not supported: write its rows into one VALUES, or as "+
@@ -72,27 +65,21 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	var arms []*compiler
 	for _, leaf := range leaves {
 		arm, err := analyse(text, leaf, g)
-		switch {
-		case err != nil:
+		if err != nil {
 			c.faults = append(c.faults, err)
-		case numbered:
-			c.mayNumber(leaf, arm)
 		}
 		arms = append(arms, arm)
 	}
 	if len(c.faults) > 0 {
 		return nil, errors.Join(c.faults...)
 	}
-	counted := !q.Set.All && !onlyUnions(q.Set)
+	counted := q.Set.All && !onlyAll(q.Set) || !q.Set.All && !onlyUnions(q.Set)
 	source, ok := c.fit(q.Set, arms, counted)
 	if !ok {
 		return nil, errors.Join(c.faults...)
 	}
 	c.from, c.more = arms[0], arms[1:]
 	c.query = outer(q, source, arms[0].plans.Select, counted)
-	if numbered {
-		c.query.Items = c.query.Items[:len(c.query.Items)-1]
-	}
 	g.Sources = []*record.Schema{source}
 	return c.compiled(g)
 }
@@ -107,11 +94,6 @@ func quotedName(name string) string {
 
 // checkArms reports what cannot be combined.
 func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
-	two := set.Left.Set == nil && set.Right.Set == nil
-	if top.Set == set && set.All && !(set.Op == "UNION" && onlyAll(set) || set.Op != "UNION" && two) {
-		c.fault(set.Pos, "%s ALL at the end of several set operations is not supported, except for UNION ALL of "+
-			"SELECTs: leave out ALL, or count the rows with GROUP BY", set.Op)
-	}
 	for _, side := range []*syntax.Select{set.Left, set.Right} {
 		switch {
 		case side.Emit == syntax.EmitChanges:
@@ -135,59 +117,6 @@ func (c *compiler) checkArms(top *syntax.Select, set *syntax.SetOperation) {
 	}
 	if top.Set == set && top.Emit == syntax.EmitChanges {
 		c.fault(top.Pos, "EMIT CHANGES of a set operation is not supported: its rows do not change")
-	}
-}
-
-// numberArms has the two arms of INTERSECT ALL or EXCEPT ALL number their equal rows, and returns
-// the operation without ALL.
-func numberArms(q *syntax.Select, arms []*syntax.Select) *syntax.Select {
-	for _, arm := range arms {
-		arm.Numbered = true
-	}
-	distinct, set := *q, *q.Set
-	set.All = false
-	distinct.Set = &set
-	return &distinct
-}
-
-// numberCopies adds the column that numbers equal rows to the items.
-func (c *compiler) numberCopies() {
-	q := c.query
-	name := "copy"
-	for slices.ContainsFunc(c.items, func(it item) bool { return it.name == name }) {
-		name = "_" + name
-	}
-	if q.Distinct { // there are no equal rows
-		c.items = append(c.items, item{wholeAt(q.Pos, "1"), name})
-		return
-	}
-	over := &syntax.Over{Pos: q.Pos}
-	for _, it := range c.items {
-		_, constant := it.expr.(*syntax.Literal)
-		if !constant {
-			over.PartitionBy = append(over.PartitionBy, syntax.CloneExpr(it.expr))
-		}
-	}
-	c.items = append(c.items, item{&syntax.Call{Pos: q.Pos, Name: "row_number", Over: over}, name})
-}
-
-// mayNumber reports what an arm may not have whose equal rows are numbered: what makes fewer rows
-// after they have been numbered, or numbers some of them apart.
-func (c *compiler) mayNumber(q *syntax.Select, arm *compiler) {
-	what := ""
-	switch {
-	case q.Limit != nil || q.Offset != nil:
-		what = "LIMIT or OFFSET"
-	case q.Qualify != nil:
-		what = "QUALIFY or DISTINCT ON"
-	case arm.window != nil:
-		what = "a window"
-	case slices.ContainsFunc(arm.items[:len(arm.items)-1], func(it item) bool { return hasOver(it.expr) }):
-		what = "OVER"
-	}
-	if what != "" {
-		c.fault(q.Pos, "a SELECT with %s in INTERSECT ALL or EXCEPT ALL is not supported: leave out ALL, or count the "+
-			"rows with GROUP BY", what)
 	}
 }
 
@@ -288,11 +217,6 @@ func (c *compiler) fitColumn(set *syntax.SetOperation, arms []*compiler, i int) 
 		t = decimalOf(t.IsWide(), scaleOf(args[0]))
 	}
 	for n, arm := range arms {
-		if of := values[n].e.Type(); arm.query.Numbered && t == record.Float64 && of != t && !values[n].open {
-			c.fault(all[n].Start(), "%v and double precision in INTERSECT ALL or EXCEPT ALL are not supported: "+
-				"values that differ may become equal; write %s::double precision", of, all[n])
-			return 0, false
-		}
 		arm.plans.Select[i].Expr = c.to(args[n], t)
 	}
 	return t, true
@@ -311,14 +235,16 @@ func outer(q *syntax.Select, source *record.Schema, named []expr.Output, counted
 	for i, name := range namesOf(source)[:columns] {
 		column := &syntax.Ident{Pos: q.Pos, Name: name}
 		o.Items = append(o.Items, syntax.Item{Pos: q.Pos, Expr: column, Alias: named[i].Name})
-		if !q.Set.All {
+		if counted || !q.Set.All {
 			o.GroupBy = append(o.GroupBy, column)
 		}
 	}
 	if counted {
 		arm := 0
-		o.Having = &syntax.Binary{
-			Pos: q.Set.Pos, Op: ">", X: copies(q, source.Field(columns).Name, &arm), Y: wholeAt(q.Set.Pos, "0"),
+		n := copies(q, source.Field(columns).Name, &arm)
+		o.Having = &syntax.Binary{Pos: q.Set.Pos, Op: ">", X: n, Y: wholeAt(q.Set.Pos, "0")}
+		if q.Set.All {
+			o.Copies = syntax.CloneExpr(n)
 		}
 	}
 	return o

@@ -214,8 +214,9 @@ func (c *compiler) plan() *plan.Plan {
 	p := &plan.Plan{
 		Name: c.plans.Name, Source: c.source, Where: c.where, Computed: c.plans.Computed, Keys: c.keyNames,
 		Aggregates: c.plans.Aggregates,
-		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, OrderBy: c.plans.OrderBy,
-		Sets: c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
+		Emit:       c.plans.Emit, Select: c.plans.Select, Having: c.plans.Having, Copies: c.plans.Copies,
+		OrderBy: c.plans.OrderBy,
+		Sets:    c.plans.Sets, Distinct: c.plans.Distinct, Over: c.plans.Over, Qualify: c.plans.Qualify,
 		Limit: c.plans.Limit, Offset: c.plans.Offset, Given: c.plans.Given,
 	}
 	if c.window != nil {
@@ -278,8 +279,10 @@ func (c *compiler) compile(g Catalog) {
 	for _, it := range c.items {
 		c.collect(it.expr, it.name)
 	}
-	if q.Having != nil {
-		c.collect(q.Having, "")
+	for _, e := range []syntax.Expr{q.Having, q.Copies} {
+		if e != nil {
+			c.collect(e, "")
+		}
 	}
 	if q.Qualify != nil {
 		c.collect(q.Qualify, "")
@@ -683,6 +686,9 @@ func (c *compiler) shape() {
 		if v, ok := c.bind(q.Having, c.groupLeaf); ok {
 			c.plans.Having = c.boolean(v, q.Having, "HAVING")
 		}
+	}
+	if q.Copies != nil {
+		c.plans.Copies, _ = c.over(q.Copies, c.groupLeaf)
 	}
 	if q.Emit == syntax.EmitChanges && c.plans.Distinct {
 		c.fault(q.Pos, "EMIT CHANGES gives groups one by one as they change: select all that is grouped by, or leave "+

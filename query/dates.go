@@ -23,7 +23,8 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"now": (*compiler).now, "current_timestamp": (*compiler).now, "transaction_timestamp": (*compiler).now,
 	"statement_timestamp": (*compiler).now, "current_date": (*compiler).now, "today": (*compiler).now,
 	"localtimestamp": (*compiler).now, "localtime": (*compiler).now, "get_current_timestamp": (*compiler).now,
-	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age,
+	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age, "make_interval": (*compiler).makeInterval,
+	"justify_hours": (*compiler).justifyHours,
 }
 
 // fieldFunctions are functions with the name of a field of a time, such as year(at).
@@ -475,6 +476,9 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 			return v, false
 		}
 		return c.make(x.Pos, expr.Div, c.to(v.e, record.Float64), expr.Float(1e6))
+	}
+	if v.interval && x.Name == "date_trunc" && len(x.Args) == 2 {
+		return c.truncInterval(name, field, v)
 	}
 	if v.interval && x.Name != "date_trunc" {
 		if !c.isShown(v, x.Args[1]) {

@@ -63,3 +63,82 @@ func (c *compiler) intervals(x *syntax.Binary, a, b value) (v value, ok bool) {
 	v.interval, v.elapsed = true, true
 	return v, ok
 }
+
+// truncUnits are the nanoseconds of the units that an interval is cut to.
+var truncUnits = map[string]int64{
+	"microseconds": 1e3, "milliseconds": 1e6, "second": 1e9, "minute": 60e9, "hour": 3600e9, "day": record.DayNanos,
+}
+
+// truncInterval is date_trunc of an interval, which is cut towards 0.
+func (c *compiler) truncInterval(at *syntax.Literal, field string, v value) (value, bool) {
+	unit := truncUnits[field]
+	if unit == 0 {
+		c.fault(at.Pos, "date_trunc of an interval to %q, expected day, hour, minute, second, milliseconds or "+
+			"microseconds: an interval has no months, and its weeks are days", at.Text)
+		return v, false
+	}
+	v, ok := c.make(at.Pos, expr.Div, v.e, expr.Int(record.Int64, unit))
+	if !ok {
+		return v, false
+	}
+	v, ok = c.make(at.Pos, expr.Mul, v.e, expr.Int(record.Int64, unit))
+	v.interval, v.elapsed = true, true
+	return v, ok
+}
+
+// intervalParts are the arguments of make_interval.
+var intervalParts = []string{"year", "month", "week", "day", "hour", "minute", "second"}
+
+// makeInterval is make_interval(years, months, weeks, days, hours, minutes, seconds), of which the
+// last may be left out.
+func (c *compiler) makeInterval(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 1, len(intervalParts)) {
+		return v, false
+	}
+	var sum syntax.Expr
+	for i, a := range x.Args {
+		n, ok := c.bind(a, l)
+		if !ok {
+			return v, false
+		}
+		if i < 2 {
+			if !isZero(n.e) || n.e.Type() != record.Int64 {
+				c.fault(a.Start(), "%s of %ss: an interval has no months and years, write 0", x.Name, intervalParts[i])
+				return v, false
+			}
+			continue
+		}
+		if t := n.e.Type(); n.interval || !isNumber(t) || i < len(intervalParts)-1 && t != record.Int64 {
+			c.fault(a.Start(), "%s of %v %ss, expected a whole number, of seconds any number", x.Name, typeOf(n),
+				intervalParts[i])
+			return v, false
+		}
+		unit := &syntax.Literal{Pos: x.Pos, Kind: syntax.Interval, Text: "1", Unit: intervalParts[i]}
+		part := binaryOf(x, "*", unit, a)
+		if sum != nil {
+			part = binaryOf(x, "+", sum, part)
+		}
+		sum = part
+	}
+	if sum == nil {
+		return value{e: expr.Int(record.Int64, 0), interval: true, elapsed: true}, true
+	}
+	v, ok = c.bind(sum, l)
+	v.elapsed = true
+	return v, ok
+}
+
+// justifyHours is justify_hours(interval), which makes days of every 24 hours: every interval is
+// shown like that.
+func (c *compiler) justifyHours(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 1, 1) {
+		return v, false
+	}
+	v, ok = c.bind(x.Args[0], l)
+	if ok && !v.interval {
+		c.fault(x.Args[0].Start(), "%s of %s, expected interval", x.Name, typeOf(v))
+		return v, false
+	}
+	v.elapsed = true
+	return v, ok && c.fixed(v, x.Args[0])
+}

@@ -46,6 +46,9 @@ func (c *compiler) like(x *syntax.Like, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
+	if t := a.e.Type(); !a.interval && (t == record.Int64 || isDecimal(t)) { // as SQLite does
+		a.e = c.to(a.e, record.String)
+	}
 	if a.e.Type() != record.String {
 		c.fault(x.Pos, "LIKE of %v, expected text", typeOf(a))
 		return v, false

@@ -59,9 +59,6 @@ func (c *compiler) star() {
 		names[name] = true
 		c.items = append(c.items, item{it.Expr, name})
 	}
-	if c.query.Numbered {
-		c.numberCopies()
-	}
 }
 
 // columnsOfStar are the columns that * or name.* stands for.

@@ -69,6 +69,9 @@ func admits(s *layout.Projection, row Row) bool {
 // arrange yields those rows of all that HAVING lets through, in order, from the offset up to the
 // limit.
 func arrange(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
+	if s.Copies != nil {
+		return copied(s, all)
+	}
 	return func(yield func(Row) bool) {
 		if s.Limited && s.Limit == 0 {
 			return
@@ -94,6 +97,44 @@ func arrange(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
 			}
 			if !yield(row) || s.Limited && n-s.Offset == s.Limit {
 				return
+			}
+		}
+	}
+}
+
+// copied is arrange of rows of which there are copies. Copies of a row are next to each other in
+// every order, so the rows are arranged first. Each is there at least once, so no more of them
+// matter than the offset and the limit say.
+func copied(s *layout.Projection, all iter.Seq[Row]) iter.Seq[Row] {
+	once := *s
+	once.Copies, once.Offset = nil, 0
+	once.Limit = s.Offset + s.Limit
+	if once.Limit < s.Limit {
+		once.Limit = math.MaxUint64
+	}
+	copies := &layout.Projected{Inner: -1, Expr: s.Copies}
+	some := func(yield func(Row) bool) {
+		for row := range all {
+			v := projectedValue(copies, row, record.Int64)
+			if !v.Null && int64(v.Bits) > 0 && !yield(row) {
+				return
+			}
+		}
+	}
+	return func(yield func(Row) bool) {
+		skip, left := s.Offset, s.Limit
+		for row := range arrange(&once, some) {
+			n := projectedValue(copies, row, record.Int64).Bits
+			skipped := min(skip, n)
+			skip -= skipped
+			for range n - skipped {
+				if s.Limited && left == 0 {
+					return
+				}
+				left--
+				if !yield(row) {
+					return
+				}
 			}
 		}
 	}

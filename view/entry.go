@@ -58,7 +58,7 @@ func found(p *plan.Plan) bool {
 	if p.Window != nil && p.Window.Kind == plan.Session {
 		return false // a session has no end that anybody could name
 	}
-	return p.Having == nil && p.Limit == nil && p.Offset == 0 && !p.Distinct && len(p.Over) == 0 &&
+	return p.Having == nil && p.Copies == nil && p.Limit == nil && p.Offset == 0 && !p.Distinct && len(p.Over) == 0 &&
 		p.Qualify == nil && len(p.Sets) == 0
 }
 

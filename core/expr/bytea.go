@@ -140,3 +140,24 @@ func evalSubBytes(_ *Expr, a []Value) (Value, error) {
 	}
 	return Value{Text: text[from-1 : end-1]}, nil
 }
+
+func evalPositionBytes(_ *Expr, a []Value) (Value, error) {
+	return Value{Bits: uint64(strings.Index(a[0].Text, a[1].Text) + 1)}, nil
+}
+
+func trimBytesTypes(e *Expr) error {
+	return signature(record.Bytes, false, record.Bytes, record.Bytes)(e)
+}
+
+// evalTrimBytes takes bytes off the ends of a bytea, as long as the second argument has them.
+func evalTrimBytes(e *Expr, a []Value) (Value, error) {
+	text, set := a[0].Text, a[1].Text
+	from, end := 0, len(text)
+	for e.op != TrimBytesRight && from < end && strings.IndexByte(set, text[from]) >= 0 {
+		from++
+	}
+	for e.op != TrimBytesLeft && from < end && strings.IndexByte(set, text[end-1]) >= 0 {
+		end--
+	}
+	return Value{Text: text[from:end]}, nil
+}

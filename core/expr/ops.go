@@ -150,6 +150,12 @@ const (
 	opDecode // see Decode
 	opSHA    // see SHA
 	SubBytes // a bytea, first byte (counted from 1), and optionally the number of bytes
+	// PositionBytes is the position of the second bytea in the first, counted from 1; 0 if it is
+	// not there.
+	PositionBytes
+	TrimBytes // a bytea, and the bytes to take off at both ends
+	TrimBytesLeft
+	TrimBytesRight
 
 	opRetype  // see Retype
 	DivNanos  // a bigint of nanoseconds and a bigint; see evalDivNanos
@@ -527,6 +533,13 @@ func init() {
 		SubBytes: {
 			name: "substring", types: signature(record.Bytes, true, record.Bytes, i64, i64), eval: evalSubBytes,
 		},
+
+		PositionBytes: {
+			name: "position", types: signature(i64, false, record.Bytes, record.Bytes), eval: evalPositionBytes,
+		},
+		TrimBytes:      {name: "trim", types: trimBytesTypes, eval: evalTrimBytes, vector: vectorPiece},
+		TrimBytesLeft:  {name: "ltrim", types: trimBytesTypes, eval: evalTrimBytes, vector: vectorPiece},
+		TrimBytesRight: {name: "rtrim", types: trimBytesTypes, eval: evalTrimBytes, vector: vectorPiece},
 
 		opRetype: {name: "retype", types: retypeTypes, eval: evalSame, vector: vectorSame},
 		DivNanos: {name: "/", infix: true, types: twoInts, eval: evalDivNanos},

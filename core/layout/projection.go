@@ -9,6 +9,8 @@ import (
 // LIMIT.
 type Projection struct {
 	Having *expr.Expr
+	// Copies is how often each row is there, a bigint; nil is once.
+	Copies *expr.Expr
 	// Over are columns that are computed over all rows that Having lets through. They come after
 	// the columns of the groups.
 	Over []Over

@@ -17,8 +17,8 @@ func TestCombine(t *testing.T) {
 	})
 }
 
-// Goal: INTERSECT ALL and EXCEPT ALL of two SELECTs have as many copies of each row as PostgreSQL says.
-// Method: random SELECTs of few different values, with NULLs, of records and of groups.
+// Goal: INTERSECT ALL and EXCEPT ALL of two SELECTs have as many copies of each row as PostgreSQL
+// says. Method: random SELECTs of few different values, with NULLs, of records and of groups.
 func TestCombineCopies(t *testing.T) {
 	randomQueries(t, 150, 19, sized(0, 1, 30, 400), nil, func(rng *rand.Rand) string {
 		return copiesQuery(rng.IntN, func(of ...string) string { return of[rng.IntN(len(of))] })
@@ -109,9 +109,9 @@ func combineQuery(number func(int) int, one func(...string) string) string {
 		}
 		return text
 	}
+	all := []string{"UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"}
 	var set func(depth int, ops ...string) string
 	set = func(depth int, ops ...string) string {
-		all := []string{"UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL", "EXCEPT ALL"}
 		side := func() string {
 			switch {
 			case depth == 0 || number(2) == 0:
@@ -123,14 +123,14 @@ func combineQuery(number func(int) int, one func(...string) string) string {
 		}
 		return side() + " " + one(ops...) + " " + side()
 	}
-	text := set(2, "UNION", "INTERSECT", "EXCEPT")
+	text := set(2, all...)
 	switch number(4) {
 	case 0:
 		text = set(2, "UNION ALL")
 	case 1: // INTERSECT binds tighter than the others
-		first := one("UNION", "EXCEPT", "INTERSECT")
-		text = arm() + " " + first + " " + arm() + " " + one("UNION", "EXCEPT", "INTERSECT") + " " + arm()
-		if first != "INTERSECT" {
+		first := one(all...)
+		text = arm() + " " + first + " " + arm() + " " + one(all...) + " " + arm()
+		if !strings.HasPrefix(first, "INTERSECT") {
 			text += " INTERSECT ALL " + arm()
 		}
 	}

@@ -20,8 +20,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: queries have the rows that other databases say they have. Method: random queries over random tables with NULLs, empty ones among them, in every exchange. What
-// velo sets aside is left out of the other's table; PostgreSQL must fail with it.
+// Goal: queries have the rows that other databases say they have. Method: random queries over
+// random tables with NULLs, empty ones among them, in every exchange. What velo sets aside is left
+// out of the other's table; PostgreSQL must fail with it.
 func TestDuckDB(t *testing.T)     { compare(t, newDuckDB(t)) }
 func TestPostgreSQL(t *testing.T) { compare(t, newPostgres(t)) }
 func TestSQLite(t *testing.T)     { compare(t, newSQLite(t)) }
@@ -185,7 +186,8 @@ func (c *comparison) check(s *statement, seed uint64, count bool) string {
 	return ""
 }
 
-// overflows says whether a statement orders rows by a number that does not fit velo's type: there it is NULL and comes elsewhere. All groups count, not just those that LIMIT lets through.
+// overflows says whether a statement orders rows by a number that does not fit velo's type: there
+// it is NULL and comes elsewhere. All groups count, not just those that LIMIT lets through.
 func (c *comparison) overflows(s *statement, aside []int, types []record.Type) bool {
 	all := *s
 	all.order, all.limit, all.offset = nil, -1, 0
@@ -198,7 +200,8 @@ func (c *comparison) overflows(s *statement, aside []int, types []record.Type) b
 	})
 }
 
-// smaller is what is left of a statement that fails when parts of it are left out, as long as it does.
+// smaller is what is left of a statement that fails when parts of it are left out, as long as it
+// does.
 func (c *comparison) smaller(s *statement, seed uint64) string {
 	last := ""
 	compiles := func(s *statement) bool {
@@ -260,7 +263,8 @@ func (s *statement) less() (all []*statement) {
 	return all
 }
 
-// aside is the rows that velo sets aside and why, by the expressions of the plan and without the engine.
+// aside is the rows that velo sets aside and why, by the expressions of the plan and without the
+// engine.
 func (c *comparison) aside(pl *plan.Plan) (all []int, reasons []error) {
 	n := 0
 	for _, b := range c.batches {
@@ -356,7 +360,8 @@ type nothing struct{}
 func (nothing) Read(context.Context, *record.Batch) error { return io.EOF }
 func (nothing) Close() error                              { return nil }
 
-// digitsOf is how many digits before the point every number of a type has room for; 0 where numbers are not exact.
+// digitsOf is how many digits before the point every number of a type has room for; 0 where numbers
+// are not exact.
 func digitsOf(typ record.Type) int {
 	switch {
 	case typ == record.Int64:
@@ -373,6 +378,10 @@ func veloCell(b *record.Batch, c, i int) cell {
 		return cell{text: "NULL", digits: digitsOf(typ)}
 	}
 	switch {
+	case typ.IsWide():
+		return exactCell(string(column.AppendLogical(nil, typ, i)))
+	case typ == record.Bytes:
+		return cellOf(column.View(i), typ)
 	case typ.IsLogical():
 		return cellOf(string(column.AppendLogical(nil, typ, i)), record.String)
 	case typ == record.String:

@@ -15,7 +15,8 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// sqlite is the oracle for NULLs, numbers, texts and the shape of queries. It has neither times nor decimals, and what fails is NULL or a float there.
+// sqlite is the oracle for NULLs, numbers, texts and the shape of queries. It has neither times nor
+// decimals, and what fails is NULL or a float there.
 type sqlite struct{ conn *sql.Conn }
 
 func (*sqlite) name() string { return "SQLite" }
@@ -233,6 +234,8 @@ func typeOfValues(rows [][]any, column int, declared string) (typ record.Type) {
 			t = record.Float64
 		case string:
 			t = record.String
+		case []byte:
+			t = record.Bytes
 		case bool:
 			t = record.Bool
 		case time.Time:

@@ -26,13 +26,13 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: the queries of a public test suite have the rows that the suite's own database says they have.
-// Method: VELO_SUITE is a folder of files of SQL: statements (.sql), sqllogictest (.slt, .part, .test)
-// or SQLite's own scripts (.test). VELO_ORACLE is the database that runs every statement: postgresql
-// (the default), duckdb or sqlite. Each query that the database answers and that reads one table, in any
-// number of SELECTs, is a case. velo
-// gets the rows of that table and the same text. The log counts what is refused by its reason.
-// VELO_SUITE_SHOW=text shows the cases whose outcome has that text.
+// Goal: the queries of a public test suite have the rows that the suite's own database says they
+// have. Method: VELO_SUITE is a folder of files of SQL: statements (.sql), sqllogictest (.slt,
+// .part, .test) or SQLite's own scripts (.test). VELO_ORACLE is the database that runs every
+// statement: postgresql (the default), duckdb or sqlite. Each query that the database answers and
+// that reads one table, in any number of SELECTs, is a case. velo gets the rows of that table and
+// the same text. The log counts what is refused by its reason. VELO_SUITE_SHOW=text shows the cases
+// whose outcome has that text.
 func TestSuite(t *testing.T) {
 	folder := os.Getenv("VELO_SUITE")
 	if folder == "" {
@@ -82,8 +82,8 @@ func TestSuite(t *testing.T) {
 // suiteOracle is an oracle that runs the statements of a suite.
 type suiteOracle interface {
 	oracle
-	// run runs a statement. The rows of a query are its values, columns by name and type in words of
-	// the database.
+	// run runs a statement. The rows of a query are its values, columns by name and type in words
+	// of the database.
 	run(text string) (columns []suiteColumn, rows [][]any, err error)
 	// decides is why a query over a table has other rows in velo: the table has what the harness
 	// cannot give it. It begins with "other: ", or is "".
@@ -118,8 +118,8 @@ var (
 	isQuery   = regexp.MustCompile(`(?is)^[\s(]*(select|with|values)\b`)
 )
 
-// oneTable is the name of the table of a query that reads just one, in any number of SELECTs; "" for
-// another query.
+// oneTable is the name of the table of a query that reads just one, in any number of SELECTs; ""
+// for another query.
 func oneTable(text string) string {
 	bare := quoted.ReplaceAllString(text, "''")
 	bare = isFrom.ReplaceAllString(fieldFrom.ReplaceAllString(bare, "("), "")
@@ -375,15 +375,18 @@ func suiteTable(name string, columns []suiteColumn, rows [][]any) (*record.Schem
 			for _, r := range rows {
 				if n, ok := r[i].(exactNumber); ok {
 					if strings.ContainsAny(string(n), "Nn") { // NaN, Infinity
-						scale = record.MaxPrecision + 1
+						scale = record.MaxDigits + 1
 					}
 					w, f, _ := strings.Cut(strings.TrimPrefix(string(n), "-"), ".")
 					scale, whole = max(scale, len(f)), max(whole, len(w))
 				}
 			}
 			typ = record.DecimalOf(18, min(scale, 17))
-			if scale+whole > 18 {
+			switch {
+			case scale+whole > record.MaxDigits:
 				typ = record.Float64
+			case scale+whole > 18 || scale > 17:
+				typ = record.DecimalOf(record.MaxDigits, scale)
 			}
 		}
 		fields = append(fields, record.Field{Name: strings.ToLower(c.name), Type: typ, Nullable: true})
@@ -403,8 +406,13 @@ func suiteTable(name string, columns []suiteColumn, rows [][]any) (*record.Schem
 		for _, row := range rows[:b.Cap()] {
 			text := 0
 			for _, i := range taken {
-				if s, ok := row[i].(string); ok {
-					text += len(s)
+				switch v := row[i].(type) {
+				case string:
+					text += len(v)
+				case []byte:
+					text += len(v)
+				case exactNumber:
+					text += 16 // as a wide decimal
 				}
 			}
 			if !b.Add(text) {
@@ -443,8 +451,17 @@ func suiteSet(b *record.Batch, c int, v any) error {
 			return err
 		}
 		v, _ := e.Const()
+		if typ.IsWide() {
+			b.SetString(c, v.Text)
+			return nil
+		}
 		b.SetInt64(c, int64(v.Bits))
 		return nil
+	case []byte:
+		if typ == record.Bytes {
+			b.SetBytes(c, x)
+			return nil
+		}
 	case bool:
 		b.SetBool(c, x)
 		return nil
@@ -564,8 +581,8 @@ func statements(name, text string) (all []string) {
 	case strings.HasSuffix(name, ".sql"):
 		return cutStatements(dropLines(text, func(l string) bool { return strings.HasPrefix(l, `\`) }))
 	}
-	// sqllogictest: a record is a line that begins with statement or query, the text, and for a query
-	// what is expected after a line of dashes.
+	// sqllogictest: a record is a line that begins with statement or query, the text, and for a
+	// query what is expected after a line of dashes.
 	text = unrolled(strings.ReplaceAll(text, "\r", ""))
 	for _, part := range regexp.MustCompile(`\n[ \t]*\n`).Split(text, -1) {
 		part = dropLines(part, func(l string) bool {
@@ -705,9 +722,9 @@ func sized(sizes ...int) func(n int) table {
 	}
 }
 
-// randomQueries compares random queries over random tables with PostgreSQL: n of them, or VELO_DIFF,
-// or the one of VELO_SEED. Each table is for 20 queries; loaded, if it is not nil, is called when it
-// has been loaded. A query that PostgreSQL refuses is left out.
+// randomQueries compares random queries over random tables with PostgreSQL: n of them, or
+// VELO_DIFF, or the one of VELO_SEED. Each table is for 20 queries; loaded, if it is not nil, is
+// called when it has been loaded. A query that PostgreSQL refuses is left out.
 func randomQueries(
 	t *testing.T, n int, stream uint64, tables func(n int) table, loaded func(s *suite),
 	query func(rng *rand.Rand) string,

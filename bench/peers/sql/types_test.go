@@ -43,7 +43,12 @@ var ofTypes = []string{
 	"decode(encode(a, 'base64'), 'base64')", "decode(encode(b, 'escape'), 'escape')", "md5(a)", "sha256(a)", "sha224(b)",
 	"sha384(a)", "sha512(b)", "a::text", "a::text::bytea", "coalesce(b, a)", "nullif(a, b)", "greatest(a, b)", "least(a, b)",
 	"a IN (%b, %b)", "a IS DISTINCT FROM b", "convert_to(encode(a, 'hex'), 'UTF8')",
-	"CASE WHEN a < b THEN a ELSE b END",
+	"CASE WHEN a < b THEN a ELSE b END", "position(b IN a)", "position('\\x00'::bytea IN a)", "trim(%b FROM a)",
+	"btrim(a, b)", "ltrim(a, '\\x0061'::bytea)", "rtrim(a, '\\xff00'::bytea)", "overlay(a PLACING b FROM 2)",
+	"overlay(a PLACING '\\x6262'::bytea FROM 1 FOR 3)", "extract(epoch FROM date_trunc('hour', v))",
+	"extract(epoch FROM date_trunc('minute', w))", "extract(epoch FROM date_trunc('day', v))",
+	"extract(epoch FROM date_trunc('milliseconds', v))", "justify_hours(v)",
+	"extract(epoch FROM make_interval(0, 0, n::int % 3, 2, -3, n::int, 1.5))",
 }
 
 // ofTypesAll are aggregates.

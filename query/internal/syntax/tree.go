@@ -50,15 +50,14 @@ type Select struct {
 	// DistinctOn are the expressions of DISTINCT ON: the first row of each of their values is kept.
 	DistinctOn []Expr
 	Items      []Item // at least one
-	// Numbered says that the rows get one more column, which numbers equal rows from 1. No text
-	// says it.
-	Numbered bool
-	From     Table
-	Where    Expr // nil if there is none, as in all that follow
-	GroupBy  []Expr
+	From       Table
+	Where      Expr // nil if there is none, as in all that follow
+	GroupBy    []Expr
 	// GroupAll is GROUP BY ALL: by all items that have no aggregate.
 	GroupAll bool
 	Having   Expr
+	// Copies is how often each row is in the result; nil if it is there once. No text says it.
+	Copies Expr
 	// Windows are the names that WINDOW gives to what is in OVER.
 	Windows []NamedWindow
 	// Qualify chooses rows by what functions with OVER have computed.

@@ -101,7 +101,7 @@ func Clauses(q *Select) (all []*Expr) {
 	for i := range q.GroupBy {
 		all = append(all, &q.GroupBy[i])
 	}
-	all = append(all, &q.Having, &q.Qualify)
+	all = append(all, &q.Having, &q.Copies, &q.Qualify)
 	for i := range q.OrderBy {
 		all = append(all, &q.OrderBy[i].Expr)
 	}
