@@ -86,9 +86,9 @@ func (c *compiler) openScopes(tables []*lookup.Table, streams []*record.Schema) 
 		}
 		isStream := func(s *record.Schema) bool { return s.Name() == j.Name }
 		if s.table == nil && slices.ContainsFunc(streams, isStream) {
-			c.fault(j.Pos, "%q is no table, and JOIN finds rows of tables only: sources and views are not joined with each "+
-				"other yet. A job joins records with the rows of a view by CREATE TABLE ... WITH (connector = 'view', "+
-				"query = 'SELECT ...')", j.Name)
+			c.fault(j.Pos, "%q is no table, and JOIN finds rows of tables only: sources and views are not joined with "+
+				"each other yet. A job joins records with the rows of a view by CREATE TABLE ... WITH (connector = "+
+				"'view', query = 'SELECT ...')", j.Name)
 			continue
 		}
 		if s.table == nil {

@@ -57,7 +57,8 @@ func (d *durability) checkState(job *query.Job) error {
 		if why := cutFault(o.Plan); o.Plan.From != nil && why != nil {
 			faults = append(faults, fmt.Errorf(
 				"%s: --state: a query over the result of another keeps no state unless it can be computed of the "+
-					"groups of the other at any time: %w. Put it into a job of its own, without --state", nameOf(o), why))
+					"groups of the other at any time: %w. Put it into a job of its own, without --state",
+				nameOf(o), why))
 		}
 		if p := o.Plan; o.Plan.From == nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
