@@ -514,7 +514,9 @@ func (r *cursorRows) send(ctx context.Context, w *writer, st *style, formats []i
 	if r.limit > 0 {
 		r.limit -= n
 	}
-	return n, done || r.limit == 0, err
+	// FETCH is complete when it has given what there is now, also from a SUBSCRIBE, which has no
+	// end: only an Execute that wanted fewer rows suspends it.
+	return n, done || r.limit == 0 || limit == 0 || n < limit, err
 }
 
 func (r *cursorRows) copyOut(ctx context.Context, w *writer, st *style) (int, error) {

@@ -774,9 +774,37 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// subscribeOdd subscribes to a view whose name needs quotes, and then gives the name to a view of
+// other columns, as a job does that is replaced.
+func subscribeOdd(t *testing.T, h *host) {
+	t.Helper()
+	const name = "od\"d\\é"
+	find := func(name string) view.View {
+		v, err := h.Catalog.Find(name)
+		must(t, err)
+		return v.View
+	}
+	must(t, h.Catalog.Add(name, find("volumes")))
+	c := connect(t, h)
+	tx, err := c.Begin(t.Context())
+	must(t, err)
+	_, err = tx.Exec(t.Context(), `DECLARE s CURSOR FOR SUBSCRIBE "od""d\é"`)
+	must(t, err)
+	if a := ask(t, c, nil, "FETCH ALL s"); len(a.rows) != 2 || a.err != "" {
+		t.Errorf("%+v", a)
+	}
+	must(t, h.Catalog.Swap([]string{name}, map[string]view.View{name: find("sizes")}))
+	if a := ask(t, c, nil, "FETCH ALL s"); !strings.Contains(a.message, "the view has other columns now") {
+		t.Errorf("%+v", a)
+	}
+	must(t, tx.Rollback(t.Context()))
+	must(t, h.Catalog.Remove(name))
+}
+
 // Goal: SUBSCRIBE gives the rows that there are, then what changes.
 func TestSubscribe(t *testing.T) {
 	h := serve(t, 2, pg.Config{})
+	subscribeOdd(t, h)
 	c := dial(t, h.addr)
 	c.send(&pgproto3.Query{String: "BEGIN; DECLARE s CURSOR FOR SUBSCRIBE volumes; FETCH ALL s"})
 	rows := func() (all []string) {

@@ -3,7 +3,9 @@ package pg
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/velo-engine/velo/pg/catalog"
@@ -58,7 +60,7 @@ func (c *session) subscribe(t []catalog.Token) (*prepared, error) {
 }
 
 // quoted is a name in quotes.
-func quoted(name string) string { return strconv.Quote(name) }
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // A feed is the changes of a view. It compares the rows of one cut with the rows of the cut before:
 // a row is its values as text, so that it works for views without keys, too.
@@ -116,6 +118,9 @@ func (f *feed) look(ctx context.Context) error {
 	}
 	b := newBatchRows(rows)
 	defer b.close()
+	if !slices.Equal(columnsOf(rows.Schema()), f.columns[2:]) { // its job was replaced
+		return errorf(codeUnsupported, "the view has other columns now").hint("SUBSCRIBE again.")
+	}
 	now := map[string]int64{}
 	us := began.UnixMicro()
 	var buf []byte
@@ -127,9 +132,6 @@ func (f *feed) look(ctx context.Context) error {
 		}
 		if !more {
 			break
-		}
-		if len(b.types) != len(f.columns)-2 {
-			return errorf(codeUnsupported, "the view has other columns now").hint("SUBSCRIBE again.")
 		}
 		for ; b.next < b.batch.Len(); b.next++ {
 			buf = buf[:0]

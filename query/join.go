@@ -87,8 +87,8 @@ func (c *compiler) openScopes(tables []*lookup.Table, streams []*record.Schema) 
 		isStream := func(s *record.Schema) bool { return s.Name() == j.Name }
 		if s.table == nil && slices.ContainsFunc(streams, isStream) {
 			c.fault(j.Pos, "%q is no table, and JOIN finds rows of tables only: sources and views are not joined with "+
-				"each other yet. A job joins records with the rows of a view by CREATE TABLE ... WITH (connector = 'view', "+
-				"query = 'SELECT ...')", j.Name)
+				"each other yet. A job joins records with the rows of a view by CREATE TABLE ... WITH (connector = "+
+				"'view', query = 'SELECT ...')", j.Name)
 			continue
 		}
 		if s.table == nil {
@@ -424,8 +424,7 @@ func (c *compiler) rowOf(s *scope, want *expr.Expr) *expr.Expr {
 // likeKey is x with the type of a column of the key, if it fits that without loss.
 func (c *compiler) likeKey(x *expr.Expr, f record.Field, s *scope, at syntax.Expr) *expr.Expr {
 	switch have := x.Type(); {
-	case have == f.Type, isDecimal(have) && isDecimal(f.Type) && have.IsWide() == f.Type.IsWide() &&
-		have.Scale() == f.Type.Scale():
+	case have == f.Type, have.IsDecimal() && f.Type.IsDecimal() && have.Scale() == f.Type.Scale():
 		return x
 	case have == record.Int64 && f.Type == record.Float64:
 		if y, err := expr.Cast(x, f.Type); err == nil {

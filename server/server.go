@@ -6,6 +6,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -209,7 +210,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, to route) {
 		if p == http.ErrAbortHandler {
 			panic(p)
 		}
-		s.log("panic at " + r.Method + " " + r.URL.Path + ": " + strings.TrimSpace(string(debug.Stack())))
+		s.log(fmt.Sprintf("panic at %s %s: %v\n%s", r.Method, r.URL.Path, p, strings.TrimSpace(string(debug.Stack()))))
 		if !out.begun {
 			s.fail(out, r, errors.New("the server has a fault; its log has more"))
 			return

@@ -293,7 +293,8 @@ func TestPanic(t *testing.T) {
 		}
 	})
 	if w := ask(s, "GET", "/metrics", ""); w.Code != 500 || !strings.Contains(w.Body.String(), `"code":"internal"`) ||
-		strings.Contains(w.Body.String(), "goroutine") || len(said) == 0 {
+		strings.Contains(w.Body.String(), "goroutine") || len(said) == 0 ||
+		!strings.Contains(said[0], "panic at GET /metrics: a fault\n") {
 		t.Errorf("%d, %s, %q", w.Code, w.Body, said)
 	}
 	begins = true

@@ -57,8 +57,8 @@ func (d *durability) checkState(job *query.Job) error {
 		if why := cutFault(o.Plan); o.Plan.From != nil && why != nil {
 			faults = append(faults, fmt.Errorf(
 				"%s: --state: a query over the result of another keeps no state unless it can be computed of the "+
-					"groups of the other at any time: %w. Put it into a job of its own, without --state", nameOf(o),
-				why))
+					"groups of the other at any time: %w. Put it into a job of its own, without --state",
+				nameOf(o), why))
 		}
 		if p := o.Plan; o.Plan.From == nil && p.PassesThrough() && (len(p.OrderBy) > 0 || p.Limit != nil) {
 			faults = append(faults, fmt.Errorf("%s: --state: the query passes records through in an order, or up to a "+
@@ -134,14 +134,10 @@ func (f *flow) sayState() {
 		say("begins with the records after generation %d, without what came before", f.began.Restored)
 		return
 	}
-	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.RestoredSaved)),
-		thousands(f.restored()))
-}
-
-// restored is the number of groups that the query began with. It does not change when records come.
-func (f *flow) restored() uint64 {
-	plans := f.engine.Stats().Plans
-	return plans[slices.IndexFunc(plans, func(p engine.PlanStats) bool { return p.Number == f.number })].Restored
+	snap, end := f.snapshot()
+	defer end()
+	say("goes on at generation %d (%s old, %s groups)", f.began.Restored, age(time.Since(f.began.Saved)),
+		thousands(snap.Len()))
 }
 
 // sayFolder says what is remarkable about the folder that several queries go on with.
@@ -160,8 +156,7 @@ func (in *ingest) sayFolder() {
 	}
 }
 
-// onState tells the user when the state cannot be saved, and when it can again, and when a writer
-// hangs.
+// onState tells the user when the state cannot be saved, and when it can again.
 func (in *ingest) onState() func(engine.StateEvent) {
 	failing, say, names := false, in.flows[0].kept.say, in.names()
 	return func(ev engine.StateEvent) {
@@ -172,11 +167,6 @@ func (in *ingest) onState() func(engine.StateEvent) {
 		case ev.Kind == engine.Saved && failing:
 			failing = false
 			note(say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", names, ev.Generation))
-		case ev.Kind == engine.WriterHangs:
-			note(say, fmt.Sprintf("velo: %s: %v", names, ev.Err))
-		case ev.Kind == engine.WriterReturned:
-			note(say, fmt.Sprintf("velo: %s: the writer of %s has returned, after %s", names, ev.Plan,
-				age(ev.Duration)))
 		}
 	}
 }

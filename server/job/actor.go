@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -127,7 +128,7 @@ func (j *job) await(ctx context.Context) error {
 
 // turn notes a transition.
 func (j *job) turn(to State, format string, args ...any) {
-	cause := fmt.Sprintf(format, args...)
+	cause := bounded(fmt.Sprintf(format, args...))
 	j.mu.Lock()
 	from := j.seen.State
 	j.seen.State, j.seen.Cause, j.seen.Since = to, cause, time.Now().UTC()
@@ -369,11 +370,15 @@ func (j *job) begin(cause string) {
 	}()
 }
 
+// maxStack bounds what the error of a panic has of its stack, in bytes.
+const maxStack = 2048
+
 // contained turns a panic into an error, so that one job takes no other along.
 func contained[T any](f func() (T, error)) (r T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			stack := debug.Stack()
+			err = fmt.Errorf("panic: %v\n%s", p, stack[:min(len(stack), maxStack)])
 		}
 	}()
 	return f()

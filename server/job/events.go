@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -94,11 +95,17 @@ func (e *Events) keep(ev Event) {
 	e.nextID = ev.ID + 1
 }
 
+// bounded is a cause of maxCause bytes at most.
+func bounded(cause string) string {
+	if len(cause) <= maxCause {
+		return cause
+	}
+	return strings.ToValidUTF8(cause[:maxCause-len("...")], "") + "..."
+}
+
 // add adds an event.
 func (e *Events) add(ev Event) {
-	if len(ev.Cause) > maxCause {
-		ev.Cause = ev.Cause[:maxCause] + "..."
-	}
+	ev.Cause = bounded(ev.Cause)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ev.ID, ev.Time = e.nextID, time.Now().UTC()

@@ -34,6 +34,7 @@ type api struct {
 	states map[string]string // of the jobs
 	texts  map[string]string
 	did    []string // what was changed
+	more   []string // names of further jobs
 	beside bool     // a replacement runs beside volumes
 	asks   int      // how often the rows of the view have been read
 	sample map[string]*stats.Sampler
@@ -66,7 +67,7 @@ func newAPI(t *testing.T) (*api, string) {
 	}
 	handle("GET /v1/jobs", func(*http.Request, string) (int, any) {
 		var all []object
-		for _, name := range []string{"alerts", "archive", "clicks", "volumes"} {
+		for _, name := range append([]string{"alerts", "archive", "clicks", "volumes"}, a.more...) {
 			if a.states[name] != "" {
 				all = append(all, a.job(name))
 			}
@@ -176,6 +177,9 @@ func newAPI(t *testing.T) (*api, string) {
 // job describes a job as the server does.
 func (a *api) job(name string) object {
 	causes := map[string]string{"failed": "sink alerts: connection refused " + evil, "running": "started"}
+	if len(a.more) > 0 { // many lines, and a word without a blank
+		causes["failed"] += "\n" + strings.Repeat("goroutine 7 [running]: main.go:12\n", 30) + strings.Repeat("x", 400)
+	}
 	var beside object
 	if a.beside && name == "volumes" {
 		beside = object{"state": "catching up", "since": a.begin, "generation": 2}
@@ -191,6 +195,21 @@ func (a *api) job(name string) object {
 func (a *api) engines(name string) []object {
 	if a.states[name] != "running" && a.states[name] != "paused" {
 		return []object{}
+	}
+	if name == "nothing" {
+		s := &stats.Sampler{}
+		idle := engine.Stats{
+			Elapsed: time.Second, Readers: []engine.ReaderStats{{Name: "push orders"}},
+			Runners: []engine.RunnerStats{{CPU: -1}},
+			Agents:  []engine.AgentStats{{Name: "reader/0"}, {Name: "partition/0"}},
+			Plans: []engine.PlanStats{{
+				Plan: "SELECT count(*) FROM orders", Readers: []result.Counters{{}}, Folded: []uint64{0},
+				Watermarks: []engine.Watermark{{}}, Partitions: []engine.PartitionStats{{}},
+			}},
+		}
+		s.Engine(name, idle)
+		idle.Elapsed = time.Minute
+		return []object{{"name": name, "summary": s.Engine(name, idle)}}
 	}
 	if a.sample[name] == nil {
 		a.sample[name] = &stats.Sampler{}

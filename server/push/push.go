@@ -31,8 +31,12 @@ import (
 
 // Limits.
 const (
-	// QueueBytes bounds the text of the records that wait for one query.
+	// QueueBytes bounds the records that wait for one query: their text, or valueBytes for each
+	// value if that is more, because short lines of a source with many columns take more memory
+	// than their text.
 	QueueBytes = 8 << 20
+	// valueBytes is about what a value takes in a batch.
+	valueBytes = 16
 	// MaxProducers bounds the names of producers of a source.
 	MaxProducers = 1 << 16
 	// MaxName bounds the name of a producer.
@@ -179,6 +183,7 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 	for _, l := range lines {
 		size += len(l)
 	}
+	size = max(size, len(lines)*s.schema.Len()*valueBytes)
 	// Most of the time all readers lack the same lines, which are parsed before anything is locked.
 	s.mu.Lock()
 	skip := s.duplicates(producer, first, len(lines))
@@ -326,7 +331,7 @@ func (s *Source) wakeAll() {
 // item is a batch that waits for a reader.
 type item struct {
 	batch *record.Batch
-	// size is the text of the push; the last batch of a push has it.
+	// size is what the push takes of QueueBytes; the last batch of a push has it.
 	size int
 	// next is the number after the last record of the batch.
 	producer string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,27 @@ func TestRestart(t *testing.T) {
 		must(t, e.Close())
 		must(t, e2.Close())
 	}
+}
+
+// TestShortLines pushes lines of few bytes, which take more memory than their text has.
+func TestShortLines(t *testing.T) {
+	s, _ := newSource(t)
+	r := s.Reader()
+	lines := slices.Repeat([][]byte{[]byte(`{"k":""}`)}, QueueBytes/(2*valueBytes))
+	_, err := s.Push(t.Context(), Request{Lines: lines})
+	must(t, err)
+	if r.queued < QueueBytes {
+		t.Errorf("%d bytes wait, want %d", r.queued, QueueBytes)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := s.Push(ctx, Request{Lines: lines[:1]}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a full queue: %v", err)
+	}
+	for r.queued > 0 {
+		must(t, r.Poll(record.NewBatch(s.schema, record.DefaultRows)))
+	}
+	must(t, r.Close())
 }
 
 // TestBackPressure pushes to a reader that takes nothing.

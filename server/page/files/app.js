@@ -104,7 +104,7 @@ function jobsPage() {
       fill(row.cells.state, stateOf(j));
       fill(row.cells.rate, document.createTextNode(engines.length && rates.length ? count(rates.at(-1)) + '/s' : ''));
       fill(row.cells.spark, rates.length > 1 ? spark(rates.slice(-60), 'records a second') : null);
-      fill(row.cells.neck, j.state === 'running' && engines.length ? neck(engines) : h('span', { class: j.state === 'failed' ? 'bad' : 'soft' }, j.cause || ''));
+      fill(row.cells.neck, j.state === 'running' && engines.length ? neck(engines) : h('span', { class: 'cause ' + (j.state === 'failed' ? 'bad' : 'soft'), title: j.cause || '' }, j.cause || ''));
       if (row.state !== j.state) { row.state = j.state; fill(row.cells.act, actionsOf(j, refresh)); }
     }
     const there = new Set(all.jobs.map(j => j.name));
@@ -132,14 +132,15 @@ function jobPage(name) {
   async function refresh() {
     const stats = await ask('GET', path + '/stats');
     const j = stats.job, engines = summaries(stats.engines), now = Date.now();
-    const looks = j.state + (j.replacement ? ' ' + j.replacement.state : '');
+    const looks = j.state + (engines.length ? ' ' : '') + (j.replacement ? j.replacement.state : '');
     if (state !== looks) {
       state = looks;
-      fill(head, stateOf(j), actionsOf(j, Object.assign(after => after === 'delete' ? (location.hash = '#/jobs') : refresh(), { more: true })), h('span', { class: 'soft small' }, 'since ' + clock(j.since) + (j.cause ? ': ' + j.cause : '')));
+      fill(head, stateOf(j), actionsOf(j, Object.assign(after => after === 'delete' ? (location.hash = '#/jobs') : refresh(), { more: true })), h('span', { class: 'soft small' }, 'since ' + clock(j.since) + (j.cause && j.cause.length < 100 && engines.length ? ': ' + j.cause : '')));
     }
-    fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'soft' }, j.cause || 'It does not run.'), replacementLine(j, stats.replacement, now));
+    keepPlace(sentence, () => fill(sentence, engines.length ? neck(engines, true) : h('p', { class: 'scroll cause ' + (j.state === 'failed' ? 'bad' : 'soft'), tabindex: 0, role: 'region', 'aria-label': 'Cause' }, j.cause || 'It does not run.'), replacementLine(j, stats.replacement, now)));
     const k = observe(name, engines);
     lagCard.hidden = k.lag.times.length < 2;
+    rateCard.hidden = !engines.length && k.rates.times.length < 2;
     rateCard.classList.toggle('wide', lagCard.hidden);
     if (k.rates.times.length > 1) rates.draw(k.rates);
     if (!lagCard.hidden) lags.draw(k.lag);
