@@ -110,8 +110,8 @@ func passes(err error) bool {
 		errors.Is(err, net.ErrClosed)
 }
 
-// advised adds to an error of a connection which option it may come from. The options of a job are
-// fields of ClientConfig: TLS and SASL.
+// advised adds to an error what it may come from: an option, a right, a setting of the topic. The
+// options of a job are fields of ClientConfig: TLS and SASL.
 func advised(err error) error {
 	var advice string
 	switch {
@@ -125,8 +125,23 @@ func advised(err error) error {
 		advice = "sasl.user and sasl.secret.file are not what the broker knows, or sasl is another mechanism"
 	case errors.Is(err, kerr.IllegalSaslState), errors.Is(err, kerr.UnsupportedSaslMechanism):
 		advice = "the broker does not offer this mechanism at this address: sasl, brokers"
+	case errors.Is(err, kerr.TopicAuthorizationFailed):
+		advice = "the user needs the right to DESCRIBE the topic, and to READ or to WRITE it"
+	case errors.Is(err, kerr.TransactionalIDAuthorizationFailed):
+		advice = "the user needs the rights to DESCRIBE and to WRITE the transactional id"
+	case errors.Is(err, kerr.ClusterAuthorizationFailed):
+		advice = "brokers before 3.0 want the right IDEMPOTENT_WRITE on the cluster"
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
+		advice = "a row is larger than max.message.bytes of the topic allows"
+	case errors.Is(err, kerr.NotEnoughReplicas), errors.Is(err, kerr.NotEnoughReplicasAfterAppend):
+		advice = "brokers are down: fewer replicas are in sync than min.insync.replicas of the topic"
+	case errors.Is(err, kerr.PolicyViolation), errors.Is(err, kerr.InvalidRecord):
+		advice = "a setting of the topic or the brokers refuses the record, such as cleanup.policy = compact without a key"
 	default:
 		return err
+	}
+	if strings.Contains(err.Error(), advice) {
+		return err // it has the advice already
 	}
 	return fmt.Errorf("%w (%s)", err, advice)
 }

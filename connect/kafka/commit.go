@@ -97,7 +97,7 @@ func (s *Sink) RecoverOutput(ctx context.Context, job string) (number uint64, er
 
 // failed says which sink has failed.
 func (s *Sink) failed(err error) error {
-	return fmt.Errorf("kafka: topic %q, transactional id %q: %w", s.cfg.Topic, s.id, err)
+	return fmt.Errorf("kafka: topic %q, transactional id %q: %w", s.cfg.Topic, s.id, advised(err))
 }
 
 // recover fences the process before and asks for the cursor of a job.
@@ -335,7 +335,8 @@ func (s *Sink) cursor(ctx context.Context) (at note, found bool, err error) {
 		}
 	}()
 	if len(rs) != 1 {
-		return at, false, fmt.Errorf("topic %q has %d partitions, expected 1", s.cfg.CursorTopic, len(rs))
+		return at, false, fmt.Errorf("topic %q has %d partitions, expected 1: cursor.topic names another topic for "+
+			"cursors, which is made with the right settings", s.cfg.CursorTopic, len(rs))
 	}
 	b := record.NewBatch(schema, 0)
 	for {

@@ -149,7 +149,7 @@ type trouble struct {
 
 // partitionError is an error of one partition.
 func (c *consumer) partitionError(id int32, err error) error {
-	return fmt.Errorf("kafka: %s/%d: %w", c.cfg.Topic, id, err)
+	return fmt.Errorf("kafka: %s/%d: %w", c.cfg.Topic, id, advised(err))
 }
 
 // describe asks for the partitions of the topic.
@@ -233,7 +233,7 @@ func (c *consumer) unknown() {
 	}
 	if time.Since(c.unknownAt) > goneAfter {
 		for _, p := range c.parts {
-			p.fail(c.partitionError(p.id, errors.New("the topic does not exist any more")))
+			p.fail(c.partitionError(p.id, errGoneTopic))
 		}
 	}
 }
@@ -263,8 +263,8 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 	c.unknownAt = time.Time{}
 	if otherTopic(topic.TopicID, c.id) {
 		for _, p := range c.parts {
-			p.fail(c.partitionError(p.id, fmt.Errorf("%w: its id was %s and is %s", errTopicRemade, idText(c.id),
-				idText(topic.TopicID))))
+			p.fail(c.partitionError(p.id, fmt.Errorf("%w: its id was %s and is %s\n%s", errTopicRemade, idText(c.id),
+				idText(topic.TopicID), choices)))
 		}
 		c.mu.Unlock()
 		return nil
@@ -319,7 +319,7 @@ func (c *consumer) take(topic *kmsg.MetadataResponseTopic) error {
 		leaderless := p.active && p.leader < 0
 		p.mu.Unlock()
 		if leaderless {
-			return fmt.Errorf("partition %d has no leader", p.id)
+			return fmt.Errorf("partition %d has no leader: the brokers that have it in sync are down", p.id)
 		}
 	}
 	return nil
@@ -419,6 +419,8 @@ var (
 	errTopicRemade = errors.New("another topic has the name now")
 	errGone        = errors.New("records that were not read are gone")
 	errTruncated   = errors.New("the log was cut off")
+	errGoneTopic   = errors.New("the topic does not exist any more, or the user may not see it any more: with a topic " +
+		"that is made again, --fresh begins anew")
 )
 
 // choices is what to do about them.

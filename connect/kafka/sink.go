@@ -215,9 +215,8 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 			return fmt.Errorf("kafka: %w", err)
 		}
 		if n := s.rows.bytes(); n > s.cfg.WindowBytes {
-			return fmt.Errorf("kafka: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) allows "+
-				"more, and "+
-				"shorter windows need less", s.cfg.WindowBytes)
+			return fmt.Errorf("kafka: topic %q: a window of more than %d bytes: window.bytes (SinkConfig.WindowBytes) "+
+				"allows more, and shorter windows need less", s.cfg.Topic, s.cfg.WindowBytes)
 		}
 		return nil
 	}
@@ -231,7 +230,7 @@ func (s *Sink) Write(ctx context.Context, b *record.Batch) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("kafka: topic %q: %w", s.cfg.Topic, err)
+	err = fmt.Errorf("kafka: topic %q: %w", s.cfg.Topic, advised(err))
 	if isFinal(err) || ctx.Err() != nil {
 		return err
 	}
@@ -253,8 +252,9 @@ func (o *outgoing) add(ctx context.Context, records []kgo.Record) {
 }
 
 // sent is called when a record has been acknowledged, or cannot be.
-func (o *outgoing) sent(_ *kgo.Record, err error) {
+func (o *outgoing) sent(r *kgo.Record, err error) {
 	if err != nil {
+		err = fmt.Errorf("partition %d: %w", r.Partition, err)
 		o.mu.Lock()
 		o.failed = cmp.Or(o.failed, err)
 		o.mu.Unlock()

@@ -60,8 +60,9 @@ func Check(saved []byte, at Note, found bool, place string) error {
 		return fmt.Errorf("windows up to %s were written when the state was saved, and %s has no cursor: it was "+
 			"removed", End(before.Window), place)
 	case at.Window < before.Window:
-		return fmt.Errorf("windows up to %s were written when the state was saved, and the cursor in %s says %s: %w",
-			End(before.Window), place, End(at.Window), ErrBack)
+		return fmt.Errorf("windows up to %s were written when the state was saved, and the cursor in %s says %s: %w; "+
+			"the windows after that are missing there, and the state has them no more: go on with the output that has "+
+			"them, or begin anew with fresh", End(before.Window), place, End(at.Window), ErrBack)
 	}
 	return nil
 }

@@ -139,6 +139,7 @@ func (s *Server) Kill() {
 	s.must(err)
 	s.must(syscall.Kill(pid, syscall.SIGKILL))
 	<-s.ended
+	close(s.ended) // Stop finds it ended
 	_ = s.alive.Close()
 }
 
@@ -176,4 +177,23 @@ func find() string {
 		return ""
 	}
 	return filepath.Dir(slices.MaxFunc(all, func(a, b string) int { return version(a) - version(b) }))
+}
+
+// Standby starts a copy of the server, which follows it asynchronously. It is gone when the test
+// is.
+func (s *Server) Standby() *Server {
+	s.t.Helper()
+	dir, err := os.MkdirTemp("", "velo")
+	s.must(err)
+	s.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	b := &Server{Dir: dir, t: s.t, programs: s.programs, as: s.as, settings: s.settings}
+	b.Own(dir)
+	out, err := b.command("pg_basebackup", "-h", s.Dir, "-U", "velo", "-D", b.data(), "-R", "-X", "stream",
+		"-c", "fast", "--no-sync").CombinedOutput()
+	if err != nil {
+		s.t.Fatalf("pg_basebackup: %v\n%s", err, out)
+	}
+	b.Start()
+	s.t.Cleanup(b.Stop)
+	return b
 }
