@@ -1,7 +1,7 @@
 package main
 
 // mutants has all mutants. The mutants of the protocols come first.
-var mutants = append(append(protocols, others...), sketches...)
+var mutants = append(append(append(protocols, others...), sketches...), decimals...)
 
 // protocols are the mutants of the lock-free protocols (ARCHITECTURE.md, What is published). Each
 // must be killed.

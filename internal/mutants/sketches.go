@@ -27,10 +27,4 @@ var sketches = []mutant{
 		old: " || p.checks()", new: "",
 		pkg: "query", run: "TestRows",
 	},
-	{
-		name: "query: equal rows are not numbered", breaks: "EXCEPT ALL takes away all copies of a row",
-		file: "query/combine.go", in: "func (c *compiler) numberCopies(",
-		old: "if q.Distinct {", new: "if true {",
-		pkg: "velocli", run: "TestGolden",
-	},
 }
