@@ -592,6 +592,28 @@ func TestSwap(t *testing.T) {
 	if info, err := c.Find("sums"); err != nil || info.Engine != other.Engine {
 		t.Errorf("%+v, %v", info, err)
 	}
+	// Whoever looks finds one of the two.
+	ended := make(chan struct{})
+	var looks sync.WaitGroup
+	looks.Go(func() {
+		for {
+			if _, err := c.Find("sums"); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ended:
+				return
+			default:
+			}
+		}
+	})
+	of := []view.View{venues, {Engine: r.Engine, Plan: r.plans[0]}}
+	for i := range 20_000 {
+		must(t, c.Swap([]string{"sums"}, map[string]view.View{"sums": of[i%2]}))
+	}
+	close(ended)
+	looks.Wait()
 }
 
 func TestCutOfRows(t *testing.T) {
