@@ -32,7 +32,8 @@ var sqlSchema = func() *record.Schema {
 // sqlKeys is how many groups there are: as in the workload u_1k.
 const sqlKeys = 1000
 
-// sqlBatches makes records whose values say how many of them a filter lets pass: value and price are even over [0, 1000), half of the venues begin with x.
+// sqlBatches makes records whose values say how many of them a filter lets pass: value and price
+// are even over [0, 1000), half of the venues begin with x.
 func sqlBatches(rows int) (all []*record.Batch) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	venues := []string{"xetra", "xlon", "nyse", "arca", "xpar", "bats", "nasdaq", "x"}
@@ -61,7 +62,8 @@ func sqlBatches(rows int) (all []*record.Batch) {
 	return all
 }
 
-// pipe is a router and a partition that are stepped in one goroutine, without end: records are applied in place, as on one core of the engine.
+// pipe is a router and a partition that are stepped in one goroutine, without end: records are
+// applied in place, as on one core of the engine.
 type pipe struct {
 	router    *core.Router
 	partition *core.Partition
@@ -101,8 +103,12 @@ func (p *pipe) run(records uint64) float64 {
 	return float64(took) / float64(p.router.Counters().In-from)
 }
 
-// BenchmarkSQL is what queries cost through SQL beside the plan literal of u_1k on the same records, 1,000 groups of count, sum, min and max: nanoseconds of CPU time for each record that is read, more than the literal takes. All
-// take their turn in each round, a quarter of a million records each, in another order each time, so that a figure stands beside the others of the same milliseconds; medians. A filter that lets few records pass spares most of the work of the groups, one that lets all pass spares none.
+// BenchmarkSQL is what queries cost through SQL beside the plan literal of u_1k on the same
+// records, 1,000 groups of count, sum, min and max: nanoseconds of CPU time for each record that is
+// read, more than the literal takes. All take their turn in each round, a quarter of a million
+// records each, in another order each time, so that a figure stands beside the others of the same
+// milliseconds; medians. A filter that lets few records pass spares most of the work of the groups,
+// one that lets all pass spares none.
 func BenchmarkSQL(b *testing.B) {
 	const from, by = `SELECT key, count(*) AS count, sum(value) AS sum, min(value) AS min, max(value) AS max FROM records`, ` GROUP BY key`
 	literal := &plan.Plan{Source: sqlSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
@@ -157,7 +163,8 @@ func BenchmarkSQL(b *testing.B) {
 		{"date_trunc", `SELECT date_trunc('hour', at) AS h, count(*) AS count, sum(value) AS sum FROM records GROUP BY h`, "sum(bigint)"},
 	}
 	batches := sqlBatches(1 << 18)
-	// The tables of the first plan lie worse than the tables of others: a tenth to half a nanosecond a record, for the same plan. It is not one that is measured.
+	// The tables of the first plan lie worse than the tables of others: a tenth to half a
+	// nanosecond a record, for the same plan. It is not one that is measured.
 	first, err := newPipe(literal, batches)
 	if err != nil {
 		b.Fatal(err)

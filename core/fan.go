@@ -154,7 +154,7 @@ func (s *jointStage) run(b *record.Batch) *expr.Result {
 	return s.result
 }
 
-// joinStages has routers whose stages can be joined share one. What a busy router has computed of
+// joinStages has routers whose stages can be joined share one. What a busy router has computed from
 // its batch stays valid.
 func joinStages(rs []*Router) (stages []*jointStage) {
 	for _, r := range rs {

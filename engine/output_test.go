@@ -211,7 +211,7 @@ func TestUnfit(t *testing.T) {
 	if plainUnfit != 1 {
 		t.Errorf("%d values of the plain result do not fit, expected 1", plainUnfit)
 	}
-	// Of key 1 the sum, what is computed of it, and the division: 9223372036854775807 is divided by 7. Of key 2 the division.
+	// Of key 1 the sum, what is computed from it, and the division: 9223372036854775807 is divided by 7. Of key 2 the division.
 	if want := 4; unfit != want {
 		t.Errorf("%d values do not fit, expected %d", unfit, want)
 	}

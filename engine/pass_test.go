@@ -28,7 +28,7 @@ type passed struct {
 	Amount *float64
 }
 
-// passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions cannot be computed of.
+// passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions cannot be computed from.
 func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, n int) (batches []*record.Batch,
 	rows []passed,
 ) {

@@ -148,7 +148,7 @@ func (x *explanation) columns() {
 			continue
 		}
 		if a.collects() {
-			x.line("aggregate", "%s = %v(%s): a group for each value, computed of all when a snapshot is read", a.Name,
+			x.line("aggregate", "%s = %v(%s): a group for each value, computed from all when a snapshot is read", a.Name,
 				a.Func, a.arguments(arg))
 			continue
 		}

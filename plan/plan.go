@@ -174,7 +174,7 @@ type Aggregate struct {
 	Func AggregateKind
 	// User is a function of your own, instead of Func.
 	User *UserAggregate
-	// Column is the column that it is computed of; empty is count(*).
+	// Column is the column that it is computed from; empty is count(*).
 	Column string
 	// By is the column that MinBy, MaxBy, First and Last choose by, the x of Corr and its
 	// relatives, and the second argument of a function of your own. It is empty for other

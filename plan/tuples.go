@@ -8,7 +8,7 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// collects says whether an aggregate is computed of all values of a group when it is read.
+// collects says whether an aggregate is computed from all values of a group when it is read.
 func (a *Aggregate) collects() bool { return a.Distinct || a.Func.Collects() }
 
 // more are the columns of an aggregate that are neither Column nor By.

@@ -10,7 +10,7 @@ import (
 )
 
 // rewrite replaces calls that are written with others: Flink's bounds of windows, and aggregates
-// that are computed of another aggregate.
+// that are computed from another aggregate.
 func (c *compiler) rewrite() {
 	for i := range c.query.Items { // they keep the name that was written
 		it := &c.query.Items[i]
@@ -64,7 +64,7 @@ func (c *compiler) windowBound(x *syntax.Call) syntax.Expr {
 	return &syntax.Ident{Pos: x.Pos, Name: name}
 }
 
-// computedAggregate is what an aggregate stands for that is computed of another one; nil for other
+// computedAggregate is what an aggregate stands for that is computed from another one; nil for other
 // calls.
 func computedAggregate(x *syntax.Call) syntax.Expr {
 	if len(x.Args) != 1 || x.Over != nil {

@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// Goal: kill -9 while a replacement runs beside its job, or takes over, leaves the old job or the new
-// one, whole. Method: a process is killed again and again at random moments after a replacement was
-// put. What the text of the job says is what its view has, and in the end a replacement takes over.
+// Goal: kill -9 while a replacement runs beside its job, or takes over, leaves the old job or the
+// new one, whole. Method: a process is killed again and again at random moments after a replacement
+// was put. What the text of the job says is what its view has, and in the end a replacement takes
+// over.
 func TestBesideKill(t *testing.T) {
 	dir, data := t.TempDir(), t.TempDir()
 	in := filepath.Join(data, "in.csv")

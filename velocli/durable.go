@@ -56,7 +56,7 @@ func (d *durability) checkState(job *query.Job) error {
 	for _, o := range job.Outputs {
 		if why := cutFault(o.Plan); o.Plan.From != nil && why != nil {
 			faults = append(faults, fmt.Errorf(
-				"%s: --state: a query over the result of another keeps no state unless it can be computed of the "+
+				"%s: --state: a query over the result of another keeps no state unless it can be computed from the "+
 					"groups of the other at any time: %w. Put it into a job of its own, without --state",
 				nameOf(o), why))
 		}

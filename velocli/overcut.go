@@ -11,12 +11,12 @@ import (
 	"github.com/velo-engine/velo/view"
 )
 
-// A query over the result of another can be computed of any cut of the other, if that has groups
+// A query over the result of another can be computed from any cut of the other, if that has groups
 // and no windows: it is a function of the cut. So it keeps no state of its own, and goes on when
 // the groups of the inner query do. Windows that have closed are no longer in a cut, and records
 // that pass through never are, so a query over those is not computed this way.
 
-// cutFault says why a query over the result of another cannot be computed of a cut; nil if it can.
+// cutFault says why a query over the result of another cannot be computed from a cut; nil if it can.
 func cutFault(p *plan.Plan) error {
 	for at := p; at != nil; at = at.From {
 		switch {

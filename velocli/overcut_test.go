@@ -87,7 +87,7 @@ func TestServedOverCut(t *testing.T) {
 	}
 }
 
-// TestOverCutRefused names the queries that cannot be computed of a cut.
+// TestOverCutRefused names the queries that cannot be computed from a cut.
 func TestOverCutRefused(t *testing.T) {
 	m, _ := openJobs(t, t.TempDir())
 	const source = `CREATE SOURCE s (k text NOT NULL, v bigint NOT NULL, at timestamp NOT NULL, WATERMARK FOR at AS at)

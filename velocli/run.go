@@ -205,7 +205,7 @@ func (c *runCmd) ingests(job *query.Job) int {
 }
 
 // chained says whether a query is over the result of another that an engine of its own computes. If
-// the job keeps its state, the query is computed of the groups of the other: see overCut.
+// the job keeps its state, the query is computed from the groups of the other: see overCut.
 func (c *runCmd) chained(o *query.Output) bool { return o.Plan.From != nil && c.State == "" }
 
 // open opens everything that the job names, before anything runs. The error lists everything that

@@ -132,7 +132,7 @@ func (f *files) compute(p *plan.Plan, rs []record.Reader, of *files) (*rowKeeper
 		OnReject: func(reader int, r record.Reject) {
 			file, where := f.place(reader, r)
 			if !widening.takes(file+", "+where, r.Reason) && rejected == nil {
-				rejected = fmt.Errorf("%s, %s: %w; a subquery is computed of all records, or not at all", file, where,
+				rejected = fmt.Errorf("%s, %s: %w; a subquery is computed from all records, or not at all", file, where,
 					r.Reason)
 			}
 		},

@@ -13,7 +13,7 @@
 // key columns. The owner of the engine removes the view before it closes the engine; readings that
 // are open stay valid.
 //
-// With View.Over, a view has the rows of another plan over those rows, computed of the cut that a
+// With View.Over, a view has the rows of another plan over those rows, computed from the cut that a
 // statement reads: a query over the result of another.
 //
 // # One cut

@@ -75,6 +75,8 @@ func line(b *record.Batch, row int) string {
 			values = append(values, strconv.FormatFloat(c.Float64s[row], 'f', -1, 64))
 		case f.Type == record.Bytes:
 			values = append(values, "x"+hex.EncodeToString(c.View(row)))
+		case f.Type.IsWide():
+			values = append(values, string(c.AppendLogical(nil, f.Type, row)))
 		case f.Type == record.UUID:
 			values = append(values, strconv.Quote(string(c.AppendLogical(nil, f.Type, row))))
 		case f.Type == record.String:

@@ -309,7 +309,6 @@ func TestBind(t *testing.T) {
 	}
 	want := []string{
 		"tags.list.element: it is a list", "m.key_value.key: it is a map", "m.key_value.value: it is a map",
-		"huge: it is a decimal of 38 digits, and velo has 18 at most",
 	}
 	if !slices.Equal(said, want) {
 		t.Errorf("%q\nexpected\n%q", said, want)
@@ -321,10 +320,15 @@ func TestBind(t *testing.T) {
 		"N:double":   "",
 		"gone:text":  "",
 		"n:dec":      "",
+		"n:wide":     "",
+		"huge:wide":  "",
+		"huge:dec":   "",
+		"huge:short": `column "huge", which is decimal(19,2): it is decimal(38,2) in the file`,
 	} {
 		name, kind, _ := strings.Cut(column, ":")
 		types := map[string]record.Type{
 			"text": record.String, "bigint": record.Int64, "double": record.Float64, "dec": record.DecimalOf(10, 2),
+			"wide": record.DecimalOf(38, 2), "short": record.DecimalOf(19, 2),
 		}
 		bare := strings.TrimSuffix(kind, "!")
 		schema, err := record.NewSchema("t", record.Field{Name: name, Type: types[bare], Nullable: bare == kind})
@@ -340,7 +344,7 @@ func TestBind(t *testing.T) {
 			if err != nil || len(all) != 50 {
 				t.Fatal(column, len(all), err)
 			}
-			if want := map[string]string{"N:double": "7", "gone:text": "NULL", "n:dec": "700"}[column]; all[7] != want {
+			if want := map[string]string{"N:double": "7", "gone:text": "NULL", "n:dec": "700", "n:wide": "7.00", "huge:wide": "7.00", "huge:dec": "700"}[column]; all[7] != want {
 				t.Errorf("%s: %s, expected %s", column, all[7], want)
 			}
 		}

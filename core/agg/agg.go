@@ -325,8 +325,8 @@ func bindSingle(k Kind, args []Arg) (Func, error) {
 		return nil, bindError(k, arg, "bigint, double precision or decimal")
 	case byOrder:
 		if by := args[1].Type; !ordinal(by) {
-			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, a decimal of "+
-				"up to 18 digits or timestamp to choose by", k, arg, by)
+			return nil, fmt.Errorf("agg: %v(%v) by %v is not defined, expected bigint, double precision, a decimal "+
+				"of up to 18 digits or timestamp to choose by", k, arg, by)
 		}
 		if arg.Kind() == record.String {
 			return chosenText{typ: arg, by: args[1].Type, max: state == MaxBy}, nil
