@@ -1,4 +1,4 @@
-package engine
+package engine_test
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/velo-engine/velo/affinity"
 	"github.com/velo-engine/velo/core"
+	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
@@ -46,51 +47,45 @@ func BenchmarkStepsWhileSaving(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	st := Dir(b.TempDir())
+	st := engine.Dir(b.TempDir())
 	st.Interval, st.NoSync = time.Hour, true
-	e, err := newEngine(b.Context(), Config{
+	phase := &atomic.Int32{}
+	phase.Store(-1)
+	var agents []*timedAgent
+	e, err := engine.StartWrapped(b.Context(), engine.Config{
 		Plan: &plan.Plan{Source: readers.GeneratorSchema, Keys: []string{"key"}, Aggregates: []plan.Aggregate{
 			{Name: "n", Func: plan.Count}, {Name: "s", Func: plan.Sum, Column: "value"},
 		}},
 		Readers: []record.Reader{g}, Partitions: 1, Cores: 1, State: st, EpochInterval: -1,
+	}, func(a core.Agent) core.Agent {
+		t := &timedAgent{Agent: a, phase: phase}
+		for p := range t.took {
+			t.took[p] = make([]int64, 0, 1<<22) // no step makes room
+		}
+		agents = append(agents, t)
+		return t
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	phase := &atomic.Int32{}
-	phase.Store(-1)
-	var agents []*timedAgent
-	for _, r := range e.runners {
-		for i := range r.agents {
-			a := &timedAgent{Agent: r.agents[i].Agent, phase: phase}
-			for p := range a.took {
-				a.took[p] = make([]int64, 0, 1<<22) // no step makes room
-			}
-			r.agents[i].Agent = a
-			agents = append(agents, a)
-		}
-	}
-	e.launch(b.Context())
-	for e.recordsIn() < 20*groups {
-		time.Sleep(time.Millisecond)
-	}
+	fillGroups(b, e, 20*groups)
 	for range 2 { // both tables are there
-		must(b, e.Sync(b.Context()))
-		must(b, e.Checkpoint(b.Context()))
+		need(b, e.Sync(b.Context()))
+		need(b, e.Checkpoint(b.Context()))
 	}
 	b.ResetTimer()
 	for round := range 2 * b.N {
 		phase.Store(int32(round % 2))
 		for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 			if round%2 == 1 {
-				must(b, e.Checkpoint(b.Context()))
+				need(b, e.Checkpoint(b.Context()))
 			} else {
-				must(b, e.Sync(b.Context()))
+				need(b, e.Sync(b.Context()))
 			}
 		}
 	}
 	b.StopTimer()
-	must(b, e.Close())
+	need(b, e.Close())
 	for p, name := range []string{"alone", "saving"} {
 		var all []int64
 		for _, a := range agents {
@@ -105,7 +100,7 @@ func BenchmarkStepsWhileSaving(b *testing.B) {
 	}
 }
 
-func must(b *testing.B, err error) {
+func need(b *testing.B, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
