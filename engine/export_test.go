@@ -83,3 +83,18 @@ func TickAt(e *Engine, after time.Duration) (due time.Duration) {
 
 // HangAfter replaces SlowWriter.
 func (s *State) HangAfter(d time.Duration) { s.patience = d }
+
+// StartWrapped starts an engine whose runners step what wrap makes of their agents.
+func StartWrapped(ctx context.Context, cfg Config, wrap func(core.Agent) core.Agent) (*Engine, error) {
+	e, err := newEngine(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range e.runners {
+		for i := range r.agents {
+			r.agents[i].Agent = wrap(r.agents[i].Agent)
+		}
+	}
+	e.launch(ctx)
+	return e, nil
+}
