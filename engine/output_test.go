@@ -54,8 +54,9 @@ func timedRows(r *timed) (at, key, value []int64) {
 	return at, key, value
 }
 
-// Goal: each window is written once, whole, when it is closed, in order; a writer that is slow or fails now and then loses nothing. Method: against a sum row
-// by row; windows of 500 us, so that many more are closed than may wait.
+// Goal: each window is written once, whole, when it is closed, in order; a writer that is slow or
+// fails now and then loses nothing. Method: against a sum row by row; windows of 500 us, so that
+// many more are closed than may wait.
 func TestWriter(t *testing.T) {
 	for _, by := range []string{"tumble(at, INTERVAL '500 us')", "hop(at, INTERVAL '250 us', INTERVAL '750 us')"} {
 		p, err := query.Compile("SELECT window_end, key, count(*) AS n, sum(value) AS v FROM timed GROUP BY key, "+by,
@@ -121,8 +122,9 @@ func TestWriter(t *testing.T) {
 	}
 }
 
-// Goal: a writer that fails for good, or panics, ends the plan with an error that says so; one that hangs is let go of by Close; without windows everything is written
-// once, at the end, and not if the end is not the end of the input.
+// Goal: a writer that fails for good, or panics, ends the plan with an error that says so; one that
+// hangs is let go of by Close; without windows everything is written once, at the end, and not if
+// the end is not the end of the input.
 func TestWriterEnds(t *testing.T) {
 	start := func(by string, w *rowsWriter, most int64) *engine.Engine {
 		p := windowPlan(t, by)
@@ -161,8 +163,9 @@ func TestWriterEnds(t *testing.T) {
 	}
 }
 
-// Goal: a value of a result that is NULL because it does not fit is counted, and one that is NULL because no value was there is not.
-// Method: a sum beyond 64 bits, alone, in an expression and beside one that fits; a division by zero of two aggregates.
+// Goal: a value of a result that is NULL because it does not fit is counted, and one that is NULL
+// because no value was there is not. Method: a sum beyond 64 bits, alone, in an expression and
+// beside one that fits; a division by zero of two aggregates.
 func TestUnfit(t *testing.T) {
 	p, err := query.Compile(`SELECT key, sum(value) AS s, sum(value) + 1 AS more, max(value) AS m, count(*) / min(value % 7) AS q, sum(value) FILTER (WHERE value < 0) AS none
 		FROM events GROUP BY key`, schema)
@@ -211,7 +214,8 @@ func TestUnfit(t *testing.T) {
 	if plainUnfit != 1 {
 		t.Errorf("%d values of the plain result do not fit, expected 1", plainUnfit)
 	}
-	// Of key 1 the sum, what is computed from it, and the division: 9223372036854775807 is divided by 7. Of key 2 the division.
+	// Of key 1 the sum, what is computed from it, and the division: 9223372036854775807 is divided
+	// by 7. Of key 2 the division.
 	if want := 4; unfit != want {
 		t.Errorf("%d values do not fit, expected %d", unfit, want)
 	}

@@ -28,7 +28,8 @@ type passed struct {
 	Amount *float64
 }
 
-// passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions cannot be computed from.
+// passedBatches are records of a reader: texts of any length, NULLs, numbers that some expressions
+// cannot be computed from.
 func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, n int) (batches []*record.Batch,
 	rows []passed,
 ) {
@@ -64,7 +65,8 @@ func passedBatches(t *testing.T, schema *record.Schema, rng *rand.Rand, reader, 
 	return batches, rows
 }
 
-// passedLine is a row of the query of TestPass; false where WHERE does not let it pass, an error where it cannot be computed.
+// passedLine is a row of the query of TestPass; false where WHERE does not let it pass, an error
+// where it cannot be computed.
 func passedLine(p passed) (line string, ok bool, err error) {
 	if p.Seq%3 == 1 {
 		return "", false, nil
@@ -97,8 +99,10 @@ func linesOf(b *record.Batch) (lines []string) {
 	return lines
 }
 
-// Goal: records that pass through come to the writer once, the records of a reader in their order, whatever the shape; those that cannot be computed go to quarantine; the counters add up.
-// Method: random records against the expressions in Go; a writer that is slow now and then and fails for a while.
+// Goal: records that pass through come to the writer once, the records of a reader in their order,
+// whatever the shape; those that cannot be computed go to quarantine; the counters add up. Method:
+// random records against the expressions in Go; a writer that is slow now and then and fails for a
+// while.
 func TestPass(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
 	if err != nil {
@@ -174,8 +178,9 @@ func TestPass(t *testing.T) {
 	}
 }
 
-// Goal: LIMIT ends a plan that would never end; a writer that fails ends it with the error; one that hangs holds the readers up and loses nothing; Shutdown writes all that was read;
-// without a writer nothing starts.
+// Goal: LIMIT ends a plan that would never end; a writer that fails ends it with the error; one
+// that hangs holds the readers up and loses nothing; Shutdown writes all that was read; without a
+// writer nothing starts.
 func TestPassEnds(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
 	if err != nil {
@@ -248,8 +253,10 @@ func TestPassEnds(t *testing.T) {
 	}
 }
 
-// Goal: a reader that joins passes its records through, all of them in their order, one that is paused meanwhile too; Close ends a plan whose writer is held up, from whatever goroutine and no matter who else waits. Method: a feed
-// keeps the plan open; then a writer that waits for its context.
+// Goal: a reader that joins passes its records through, all of them in their order, one that is
+// paused meanwhile too; Close ends a plan whose writer is held up, from whatever goroutine and no
+// matter who else waits. Method: a feed keeps the plan open; then a writer that waits for its
+// context.
 func TestPassJoinsAndCloses(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
 	if err != nil {
@@ -364,8 +371,9 @@ func TestPassJoinsAndCloses(t *testing.T) {
 	}
 }
 
-// Goal: records that pass through are written in the order of the query, at the end, from OFFSET up to LIMIT, whatever the shape. Method:
-// random records against a sort in Go, by texts, numbers, NULLs and expressions that are not selected; an order that has no ties.
+// Goal: records that pass through are written in the order of the query, at the end, from OFFSET up
+// to LIMIT, whatever the shape. Method: random records against a sort in Go, by texts, numbers,
+// NULLs and expressions that are not selected; an order that has no ties.
 func TestPassSorted(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
 	if err != nil {
@@ -464,8 +472,8 @@ func TestPassSorted(t *testing.T) {
 	}
 }
 
-// Goal: records that are to be sorted and have no room end the plan with an error that says what to do, and a limit gets along with
-// little.
+// Goal: records that are to be sorted and have no room end the plan with an error that says what to
+// do, and a limit gets along with little.
 func TestPassSortedFull(t *testing.T) {
 	schema, err := record.SchemaOf[passed]("passed")
 	if err != nil {

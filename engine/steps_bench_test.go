@@ -35,9 +35,9 @@ func (a *timedAgent) Step(now core.Nanos) int {
 }
 
 // BenchmarkStepsWhileSaving is how much CPU time steps take while a million groups are saved each
-// 200 ms, and while epochs are raised as often and nothing is saved, in turn. The keeper has another
-// CPU. Figures are in microseconds: what the steps of both kinds take that 1 of 2, 100, 1,000 and
-// 10,000 steps exceeds.
+// 200 ms, and while epochs are raised as often and nothing is saved, in turn. The keeper has
+// another CPU. Figures are in microseconds: what the steps of both kinds take that 1 of 2, 100,
+// 1,000 and 10,000 steps exceeds.
 func BenchmarkStepsWhileSaving(b *testing.B) {
 	if _, ok := affinity.ThreadCPUTime(); !ok {
 		b.Skip("this system does not say what CPU time a thread has used")

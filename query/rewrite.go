@@ -64,8 +64,8 @@ func (c *compiler) windowBound(x *syntax.Call) syntax.Expr {
 	return &syntax.Ident{Pos: x.Pos, Name: name}
 }
 
-// computedAggregate is what an aggregate stands for that is computed from another one; nil for other
-// calls.
+// computedAggregate is what an aggregate stands for that is computed from another one; nil for
+// other calls.
 func computedAggregate(x *syntax.Call) syntax.Expr {
 	if len(x.Args) != 1 || x.Over != nil {
 		if x.Name == "count_star" && len(x.Args) == 0 { // DuckDB

@@ -16,7 +16,8 @@ import (
 // the groups of the inner query do. Windows that have closed are no longer in a cut, and records
 // that pass through never are, so a query over those is not computed this way.
 
-// cutFault says why a query over the result of another cannot be computed from a cut; nil if it can.
+// cutFault says why a query over the result of another cannot be computed from a cut; nil if it
+// can.
 func cutFault(p *plan.Plan) error {
 	for at := p; at != nil; at = at.From {
 		switch {
