@@ -27,49 +27,6 @@ const sampleSQL = `
 	CREATE UNIQUE INDEX volumes_key ON volumes (symbol) NULLS NOT DISTINCT;
 	COMMENT ON MATERIALIZED VIEW volumes IS 'traded by symbol'`
 
-// An answer is what a server says to a statement.
-type answer struct {
-	columns []string
-	rows    []string
-	err     string
-	message string
-}
-
-// ask sends a statement, and writes OIDs of the relations of sample as {name}.
-func ask(t *testing.T, c *pgx.Conn, oids map[string]string, sql string) (a answer) {
-	t.Helper()
-	for name, oid := range oids {
-		sql = strings.ReplaceAll(sql, "{"+name+"}", oid)
-	}
-	r := c.PgConn().Exec(t.Context(), sql)
-	for r.NextResult() {
-		for _, f := range r.ResultReader().FieldDescriptions() {
-			a.columns = append(a.columns, fmt.Sprintf("%s:%d", f.Name, f.DataTypeOID))
-		}
-		for r.ResultReader().NextRow() {
-			var cells []string
-			for _, v := range r.ResultReader().Values() {
-				s := string(v)
-				if v == nil {
-					s = "NULL"
-				}
-				for name, oid := range oids {
-					if s == oid {
-						s = "{" + name + "}"
-					}
-				}
-				cells = append(cells, s)
-			}
-			a.rows = append(a.rows, strings.Join(cells, "|"))
-		}
-	}
-	err := r.Close()
-	if err != nil {
-		a.err, a.message = code(err), err.Error()
-	}
-	return a
-}
-
 // oidsOf are the OIDs of the relations of sample.
 func oidsOf(t *testing.T, c *pgx.Conn) map[string]string {
 	oids := map[string]string{}
