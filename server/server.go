@@ -88,6 +88,8 @@ type Server struct {
 	streams  chan struct{} // has a value for each stream
 	ctx      context.Context
 	cancel   context.CancelFunc
+	mu       sync.Mutex // guards ended
+	ended    bool       // true after Close: no request begins any more
 	requests sync.WaitGroup
 	samplers stats.Samplers // what the counters of engines were a moment ago
 	// served and refused count requests. Statistic.
@@ -168,19 +170,32 @@ func (s *Server) paths() []route {
 // Close ends all streams, and waits for requests that are being answered. The manager of the jobs
 // and the catalog stay open.
 func (s *Server) Close() error {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
 	s.cancel()
 	s.requests.Wait()
 	return nil
 }
 
+// begin counts a request that Close waits for. It returns false after Close, which may be waiting
+// already.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.requests.Add(1)
+	}
+	return !s.ended
+}
+
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.requests.Add(1)
-	defer s.requests.Done()
-	if s.ctx.Err() != nil {
+	if !s.begin() {
 		s.fail(w, r, errEnding)
 		return
 	}
+	defer s.requests.Done()
 	s.served.Add(1)
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")

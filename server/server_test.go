@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -381,6 +382,41 @@ func TestEnding(t *testing.T) {
 		t.Errorf("after the end: %d", w.Code)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestEndingUnderLoad closes servers while requests come. Each is answered, or refused, and none
+// begins after Close has returned: the race detector sees requests that Close does not know of.
+func TestEndingUnderLoad(t *testing.T) {
+	for range 20 {
+		s, err := New(Config{Views: view.NewCatalog(view.Limits{})})
+		must(t, err)
+		var clients sync.WaitGroup
+		refused := make(chan struct{}, 4)
+		for range cap(refused) {
+			clients.Go(func() {
+				for {
+					w := ask(s, "GET", "/v1/views", "")
+					switch w.Code {
+					case http.StatusOK:
+					case http.StatusServiceUnavailable:
+						refused <- struct{}{}
+						return
+					default:
+						t.Errorf("%d: %s", w.Code, w.Body)
+						return
+					}
+				}
+			})
+		}
+		must(t, s.Close())
+		if w := ask(s, "GET", "/v1/views", ""); w.Code != http.StatusServiceUnavailable {
+			t.Errorf("after the end: %d", w.Code)
+		}
+		clients.Wait()
+		if len(refused) != cap(refused) {
+			t.Errorf("%d of %d clients were refused in the end", len(refused), cap(refused))
+		}
+	}
 }
 
 // TestVanish has 200 clients that go away at any moment, while an engine runs. Nothing of them is
