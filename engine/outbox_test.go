@@ -635,6 +635,27 @@ func TestOutboxIsBounded(t *testing.T) {
 	}
 }
 
+// Goal: an outbox that one cut has filled is saved, although no other cut comes. Method: epochs that
+// only Sync raises.
+func TestFullOutboxNeedsNoCut(t *testing.T) {
+	l := &splitLog{splits: 1, rows: 4000}
+	st := engine.Dir(t.TempDir())
+	st.Interval, st.NoSync, st.Share = time.Hour, true, 1
+	st.BoundOutbox(1)
+	to := &gatedWriter{ledgerWriter: ledgerWriter{ledger: &ledger{}}, open: make(chan struct{})}
+	close(to.open)
+	e := start(t, engine.Config{
+		Plan: outboxPlan(t, "changes"), Readers: []record.Reader{l.reader(0, 1)}, Partitions: 1, Cores: 1, NoPin: true,
+		State: st, Writer: to, EpochInterval: time.Hour, BatchRows: 20,
+	})
+	l.until.Store(20)
+	await(t, "20 records", func() bool { return e.Stats().Counters().In == 20 })
+	if err := e.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a transaction", to.isCalled)
+}
+
 // Goal: a full outbox is saved at once, also if nothing comes after that. Such saves have a gap,
 // also if they fail, so that a disk that fails does not keep a core busy.
 func TestOutboxHastensWithGaps(t *testing.T) {
