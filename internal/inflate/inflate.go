@@ -14,6 +14,7 @@ import (
 	"compress/flate"
 	"encoding/binary"
 	"io"
+	"slices"
 )
 
 const (
@@ -291,7 +292,8 @@ func (r *Reader) readCodes() bool {
 		lengths[at] = uint8(r.take(3))
 	}
 	var table [1 << 7]uint32
-	if !fillTable(table[:], 7, lengths[:], litSymbols[:]) {
+	none := slices.Max(lengths[:]) == 0 // there are symbols to read, and no codes for them
+	if none || !fillTable(table[:], 7, lengths[:], litSymbols[:]) {
 		r.corrupt()
 		return true
 	}
