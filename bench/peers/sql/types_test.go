@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/query"
 	"github.com/velo-engine/velo/readers"
@@ -117,23 +119,7 @@ func TestTypes(t *testing.T) {
 			}
 		}
 		run := func(text, theirs string) {
-			want := map[string]string{}
-			rows, err := o.conn.Query(ctx, theirs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for rows.Next() {
-				var key string
-				var value *string
-				if err := rows.Scan(&key, &value); err != nil {
-					t.Fatal(err)
-				}
-				want[key] = "NULL"
-				if value != nil {
-					want[key] = *value
-				}
-			}
-			theirFault := rows.Err()
+			want, theirFault := theirRows(t, o.conn, theirs)
 			got, err := typeRows(text, s, b)
 			if theirFault != nil || err != nil {
 				t.Errorf("seed %d: %s: %v, and PostgreSQL: %v", seed, text, err, theirFault)
@@ -210,6 +196,28 @@ func withConstants(rng *rand.Rand, e string) string {
 		}
 	}
 	return e
+}
+
+// theirRows are the values of a query in PostgreSQL by their keys, and its fault.
+func theirRows(t *testing.T, conn *pgx.Conn, sql string) (values map[string]string, fault error) {
+	t.Helper()
+	values = map[string]string{}
+	rows, err := conn.Query(t.Context(), sql)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		var key string
+		var value *string
+		if err := rows.Scan(&key, &value); err != nil {
+			t.Fatal(err)
+		}
+		values[key] = "NULL"
+		if value != nil {
+			values[key] = *value
+		}
+	}
+	return values, rows.Err()
 }
 
 // typeRows are the rows of a query of two columns.

@@ -95,23 +95,7 @@ func TestWide(t *testing.T) {
 			}
 		}
 		run := func(text, theirs string) {
-			want := map[string]string{}
-			rows, err := o.conn.Query(ctx, theirs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for rows.Next() {
-				var key string
-				var value *string
-				if err := rows.Scan(&key, &value); err != nil {
-					t.Fatal(err)
-				}
-				want[key] = "NULL"
-				if value != nil {
-					want[key] = *value
-				}
-			}
-			theirFault := rows.Err()
+			want, theirFault := theirRows(t, o.conn, theirs)
 			got, err := typeRows(text, s, b)
 			if theirFault != nil || err != nil {
 				t.Errorf("seed %d: %s: %v, and PostgreSQL: %v", seed, text, err, theirFault)
