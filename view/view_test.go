@@ -592,7 +592,7 @@ func TestSwap(t *testing.T) {
 	if info, err := c.Find("sums"); err != nil || info.Engine != other.Engine {
 		t.Errorf("%+v, %v", info, err)
 	}
-	// Whoever looks finds one of the two.
+	// A statement at any moment finds one of the two.
 	ended := make(chan struct{})
 	var looks sync.WaitGroup
 	looks.Go(func() {

@@ -333,8 +333,8 @@ func textAt(c arrow.Array, row int) string {
 
 // wideAt is a decimal as a wide one.
 func wideAt(c *array.Decimal128, row int) record.Decimal128 {
-	v := c.Value(row)
-	return record.Decimal128{High: v.HighBits(), Low: v.LowBits(), Scale: uint8(c.DataType().(*arrow.Decimal128Type).Scale)}
+	v, t := c.Value(row), c.DataType().(*arrow.Decimal128Type)
+	return record.Decimal128{High: v.HighBits(), Low: v.LowBits(), Scale: uint8(t.Scale)}
 }
 
 func floatAt(c arrow.Array, row int) float64 {

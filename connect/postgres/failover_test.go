@@ -30,7 +30,7 @@ type followedRow struct {
 	At time.Time `velo:"at"`
 }
 
-// start starts the job, or has it go on. The error is that of Start.
+// start starts the job, or has it go on. The error is the error of Start.
 func (f *followed) start(url string, choose func(*velo.State)) error {
 	t := f.t
 	t.Helper()

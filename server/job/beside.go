@@ -385,18 +385,14 @@ func (s *store) unused(name string, generation int) (int, error) {
 			return n, nil
 		}
 		if err != nil {
-			return 0, fmt.Errorf("job: %w, so nothing was changed: %w", ErrCatalog, err)
+			return 0, unchanged(err)
 		}
 	}
 }
 
 // putBeside makes the folder of a replacement. When it returns nil, the folder is durable.
 func (s *store) putBeside(name string, e entry) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("job: %w, so nothing was changed: %w", ErrCatalog, err)
-		}
-	}()
+	defer func() { err = unchanged(err) }()
 	b, err := e.bytes()
 	if err != nil {
 		return err

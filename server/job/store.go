@@ -127,13 +127,17 @@ func (e entry) bytes() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// unchanged adds to an error that it has changed nothing in the catalog; nil stays nil.
+func unchanged(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("job: %w, so nothing was changed: %w", ErrCatalog, err)
+}
+
 // put writes the file of a job. When it returns nil, the file is durable.
 func (s *store) put(name string, e entry) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("job: %w, so nothing was changed: %w", ErrCatalog, err)
-		}
-	}()
+	defer func() { err = unchanged(err) }()
 	b, err := e.bytes()
 	if err != nil {
 		return err

@@ -66,7 +66,6 @@ var ofTypesAll = []string{
 // aggregates over random rows, as keys of groups and in SELECT; the texts of the results are equal.
 func TestTypes(t *testing.T) {
 	o := newPostgres(t).(*postgres)
-	ctx := context.Background()
 	s, err := record.NewSchema("k", record.Field{Name: "n", Type: record.Int64},
 		record.Field{Name: "c", Type: record.TimeOfDay}, record.Field{Name: "d", Type: record.TimeOfDay, Nullable: true},
 		record.Field{Name: "v", Type: record.Interval}, record.Field{Name: "w", Type: record.Interval, Nullable: true},
@@ -109,15 +108,11 @@ func TestTypes(t *testing.T) {
 			}
 			values = append(values, "("+strings.Join(row, ", ")+")")
 		}
-		for _, text := range []string{
+		execAll(t, o.conn,
 			"DROP TABLE IF EXISTS k",
 			"CREATE TABLE k (n bigint, c time, d time, v interval, w interval, u uuid, x uuid, a bytea, b bytea)",
-			"INSERT INTO k VALUES " + strings.Join(values, ", "),
-		} {
-			if _, err := o.conn.Exec(ctx, text); err != nil {
-				t.Fatal(err)
-			}
-		}
+			"INSERT INTO k VALUES "+strings.Join(values, ", "),
+		)
 		run := func(text, theirs string) {
 			want, theirFault := theirRows(t, o.conn, theirs)
 			got, err := typeRows(text, s, b)
@@ -196,6 +191,17 @@ func withConstants(rng *rand.Rand, e string) string {
 		}
 	}
 	return e
+}
+
+// execAll runs statements in PostgreSQL.
+func execAll(t *testing.T, conn *pgx.Conn, statements ...string) {
+	t.Helper()
+	for _, text := range statements {
+		_, err := conn.Exec(t.Context(), text)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // theirRows are the values of a query in PostgreSQL by their keys, and its fault.

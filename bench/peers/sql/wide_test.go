@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -38,7 +37,6 @@ var ofWideAll = []string{
 // Goal: decimals of up to 38 digits have PostgreSQL's semantics. Method: as in TestTypes.
 func TestWide(t *testing.T) {
 	o := newPostgres(t).(*postgres)
-	ctx := context.Background()
 	s, err := record.NewSchema("w", record.Field{Name: "n", Type: record.Int64},
 		record.Field{Name: "d", Type: record.DecimalOf(38, 4)},
 		record.Field{Name: "e", Type: record.DecimalOf(30, 2), Nullable: true},
@@ -85,15 +83,11 @@ func TestWide(t *testing.T) {
 			}
 			values = append(values, "("+strings.Join(row, ", ")+")")
 		}
-		for _, text := range []string{
+		execAll(t, o.conn,
 			"DROP TABLE IF EXISTS w",
 			"CREATE TABLE w (n bigint, d numeric(38,4), e numeric(30,2), f numeric(12,3), g bigint)",
-			"INSERT INTO w VALUES " + strings.Join(values, ", "),
-		} {
-			if _, err := o.conn.Exec(ctx, text); err != nil {
-				t.Fatal(err)
-			}
-		}
+			"INSERT INTO w VALUES "+strings.Join(values, ", "),
+		)
 		run := func(text, theirs string) {
 			want, theirFault := theirRows(t, o.conn, theirs)
 			got, err := typeRows(text, s, b)
