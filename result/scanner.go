@@ -155,9 +155,8 @@ func (m *Image) batches(rows int, columns []int) iter.Seq[*record.Batch] {
 // other names and in another order of columns.
 func innerColumns(l *layout.Layout, read []bool) (columns []int, ok bool) {
 	p := l.Projection
-	if p != nil && (p.Having != nil || p.Copies != nil ||
-		len(p.Over) > 0 || p.Qualify != nil || p.Distinct || len(p.Order) > 0 ||
-		p.Offset > 0 || p.Limited) {
+	if p != nil && (p.Having != nil || p.Copies != nil || len(p.Over) > 0 || p.Qualify != nil || p.Distinct ||
+		len(p.Order) > 0 || p.Offset > 0 || p.Limited) {
 		return nil, false
 	}
 	for i := range l.Result.Len() {

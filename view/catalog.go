@@ -83,8 +83,8 @@ type View struct {
 	Comment string
 
 	// Over makes a plan over the rows of Plan; the view has the rows of that one. They are computed
-	// of the cut that a statement reads, each time, so they need no state. It may be called by any
-	// goroutine, and each plan is used once. Nil has the rows of Plan itself.
+	// from the cut that a statement reads, each time, so they need no state. It may be called by
+	// any goroutine, and each plan is used once. Nil has the rows of Plan itself.
 	Over func() (*plan.Plan, error)
 }
 
