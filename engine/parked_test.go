@@ -81,15 +81,21 @@ func TestAnnouncerSleepsLonger(t *testing.T) {
 		t.Fatal(err)
 	}
 	parks := func() uint64 { return e.Stats().Runners[0].Parks }
-	time.Sleep(time.Second) // the waits grow until then
-	before := parks()
-	time.Sleep(2 * time.Second)
 	expected := uint64(4)
 	if !feed.AnnouncesAll() { // the race detector is on, or the system cannot fence the senders
 		expected = 40
 	}
-	if n := parks() - before; n > 3*expected {
-		t.Errorf("it parked %d times in two seconds, expected %d", n, expected)
+	seldom := false
+	for range 15 { // the waits grow in the first second, or later on a busy host
+		before := parks()
+		time.Sleep(2 * time.Second)
+		seldom = parks()-before <= 3*expected
+		if seldom {
+			break
+		}
+	}
+	if !seldom {
+		t.Errorf("it never parked at most %d times in two seconds, expected %d", 3*expected, expected)
 	}
 	for i := range 50 {
 		if err := lane.Send(t.Context(), fedRow{int64(i)}); err != nil {
@@ -106,7 +112,7 @@ func TestAnnouncerSleepsLonger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before = parks()
+	before := parks()
 	eventually(t, "looks at a counter", func() bool { return parks()-before > 12 })
 	c.Add(7)
 	eventually(t, "what a counter has", func() bool { return e.Stats().Partitions[0].Rows == 51 })

@@ -494,8 +494,15 @@ func caught(m *Manager, name string) error {
 	for { // until it has taken over
 		now, _, err := m.Candidate(name)
 		if now != r || err != nil {
-			return err
+			break
 		}
 		time.Sleep(time.Millisecond)
 	}
+	// The replacement is seen in its place before the last step. The goroutine of the job answers
+	// after that.
+	j, err := m.find(name)
+	if err != nil {
+		return err
+	}
+	return j.await(context.Background())
 }
