@@ -105,12 +105,13 @@ func (t *Table) appendIndex(which []uint32, hashes []uint64) {
 		for _, from := range now {
 			t.used++
 			hash := hashes[from]
-			bk := x.at(x.home(hash))
+			home := x.home(hash)
+			bk := x.at(home)
 			if n := bk.len(); n < bucketRows {
-				bk.tags[n], bk.rows[n] = tagOf(hash), uint32(t.used)
+				bk.set(n, tagOf(hash), x.turnsOf(hash), uint32(t.used))
 				continue
 			}
-			x.insert(hash, uint32(t.used))
+			x.insert(home, hash, uint32(t.used))
 		}
 	}
 }

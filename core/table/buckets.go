@@ -35,13 +35,17 @@ const (
 	spareBuckets = 16
 )
 
-// A bucket is a line of the index: the tags of up to bucketRows rows, and the numbers of the rows.
-// It is filled from the front. A tag of 0 marks a free place. The assembly knows its layout.
+// A bucket is a line of the index: the tags of up to bucketRows rows, the turns that their keys
+// take at the next doublings, and the numbers of the rows. It is filled from the front. A tag of 0
+// marks a free place. The assembly knows its layout.
 type bucket struct {
-	tags [bucketRows]uint16
-	_    uint32
-	rows [bucketRows]uint32
+	tags  [bucketRows]uint16
+	turns uint32 // turnBits for each row
+	rows  [bucketRows]uint32
 }
+
+// turnBits is how many doublings a bucket knows the turns for.
+const turnBits = 3
 
 var _ [bucketSize]byte = [unsafe.Sizeof(bucket{})]byte{}
 
@@ -58,21 +62,22 @@ var _ [bucketSize]byte = [unsafe.Sizeof(bucket{})]byte{}
 // home. Rows that overflowed go with the bucket that they come from: a split always takes a run of
 // buckets that comes right after a bucket that is not full. Memory need not be zero before a split
 // writes to it, so a table that was reset need not be cleared.
+//
+// Which of the two a row goes to is one more bit of its hash, its turn. A bucket has the turns of
+// three doublings, so two doublings in three look at no row: they copy one bucket to two, in the
+// order in which these lie in memory. The third computes the hashes again from the keys, and with
+// them the next three turns. A row that may have overflowed, which is one after a full bucket,
+// tells its home by its hash alone.
 type buckets struct {
 	region *arena.Region
 	base   unsafe.Pointer
 	count  uint64 // a power of two; 0 while the table is small
 	shift  uint   // home: hash << shardBits >> shift
+	used   uint   // how many of the turns in the buckets count buckets have used up
 	split  uint64 // homes below split, counted in half as many buckets, have not been split
 	seen   int    // number of groups when buckets were split last
 
-	moving []movingRow // scratch of splitRuns
-	places []uint64
-}
-
-type movingRow struct {
-	row uint32
-	tag uint16
+	unsure []uint64 // scratch of splitRuns: the places of the rows that have to be hashed
 }
 
 // bucketBytes returns how many bytes the index of that many groups takes at most.
@@ -95,19 +100,23 @@ func indexBytes(count uint64) int { return int(count+spareBuckets+1) * bucketSiz
 //gcassert:inline
 func tagOf(hash uint64) uint16 { return uint16(hash>>12) | 1 }
 
-// home returns the bucket at which a search begins.
+// turnsOf returns the turns that the key of a hash takes at the doublings that the buckets know.
+func (x *buckets) turnsOf(hash uint64) uint32 {
+	return uint32(hash << shardBits << ((64 - x.shift - x.used) & 63) >> (64 - turnBits))
+}
+
+// home returns the bucket at which a search begins. There is no branch on whether it has been
+// split: in the middle of a doubling, nobody could predict it.
 //
 //gcassert:inline
 func (x *buckets) home(hash uint64) uint64 {
 	b := hash << shardBits >> (x.shift & 63)
-	if b>>1 < x.split {
-		b >>= 1
-	}
-	return b
+	_, unsplit := bits.Sub64(b>>1, x.split, 0)
+	return b >> (unsplit & 63)
 }
 
 // at returns bucket b. The access is in bounds: homes are below count, and no search passes the
-// spare buckets (see put).
+// spare buckets (see insert).
 func (x *buckets) at(b uint64) *bucket { return (*bucket)(unsafe.Add(x.base, b*bucketSize)) }
 
 // len returns how many rows a bucket has. It does so without a branch, because nobody could predict
@@ -117,6 +126,32 @@ func (b *bucket) len() int {
 	const ones = 0x0001_0001_0001_0001
 	words := (*[3]uint64)(unsafe.Pointer(b)) // the tags and four bytes after them
 	return bits.OnesCount64(words[0]&ones) + bits.OnesCount64(words[1]&ones) + bits.OnesCount64(words[2]&(ones>>32))
+}
+
+// set puts a row into place n, which is free.
+func (b *bucket) set(n int, tag uint16, turns, row uint32) {
+	b.tags[n], b.rows[n] = tag, row
+	b.turns |= turns << (turnBits * n & 31)
+}
+
+// matches returns a bit for each place that has a tag, which must not be 0. Nobody could predict
+// how many tags come before it, so there is no branch on any of them: four tags are compared in a
+// word.
+func (b *bucket) matches(tag uint16) uint64 {
+	const most = 0x7fff_7fff_7fff_7fff // what a lane has without its highest bit
+	all := uint64(tag) * 0x0001_0001_0001_0001
+	words := (*[3]uint64)(unsafe.Pointer(b)) // the tags and four bytes after them
+	x, y, z := words[0]^all, words[1]^all, uint64(uint32(words[2]^all))|^uint64(1<<32-1)
+	// The highest bit of a lane becomes 0 if the lane is 0.
+	x, y, z = x&most+most|x|most, y&most+most|y|most, z&most+most|z|most
+	return ^x>>3 | ^y>>2 | ^z>>1
+}
+
+// firstMatch returns the first place that matches has found; there must be one. Place 4w+l has bit
+// 16l+12+w.
+func firstMatch(matches uint64) int {
+	bit := bits.TrailingZeros64(matches)
+	return bit>>4 | (bit&15-12)<<2
 }
 
 // isFull says whether a search goes on after bucket b.
@@ -145,46 +180,41 @@ func (x *buckets) first(t *Table, hashes, off []uint64) {
 		return
 	}
 	for i, h := range hashes {
-		b, tag := x.at(x.home(h)), tagOf(h)
+		b := x.at(x.home(h))
 		row := uint32(0)
-		for j, other := range b.tags {
-			if other == tag {
-				row = b.rows[j]
-				break
-			}
+		if m := b.matches(tagOf(h)); m != 0 {
+			row = b.rows[firstMatch(m)]
 		}
 		off[i] = uint64(row) * t.rowBytes
 	}
 	t.prefetchRows(off)
 }
 
-// find finds the row of a key. It returns 0 if there is none.
-func (x *buckets) find(t *Table, hash uint64, key []uint64, heap []byte) uint64 {
+// find finds the row of a key, and the bucket at which the search ended. The row is 0 if there is
+// none; then put may begin at the bucket.
+func (x *buckets) find(t *Table, hash uint64, key []uint64, heap []byte) (row, b uint64) {
 	tag := tagOf(hash)
-	for b := x.home(hash); ; b++ {
+	for b = x.home(hash); ; b++ {
 		bk := x.at(b)
-		for j, other := range &bk.tags {
-			if other == tag && t.isKey(uint64(bk.rows[j]), key, heap) {
-				return uint64(bk.rows[j])
+		for m := bk.matches(tag); m != 0; m &= m - 1 {
+			row = uint64(bk.rows[firstMatch(m)])
+			if t.isKey(row, key, heap) {
+				return row, b
 			}
-			if other == 0 {
-				return 0
-			}
+		}
+		if !bk.isFull() {
+			return 0, b
 		}
 	}
 }
 
-// insert adds a row whose key is not there.
-func (x *buckets) insert(hash uint64, row uint32) {
-	x.put(x.home(hash), movingRow{row, tagOf(hash)})
-}
-
-// put adds a row to the first bucket from b on that is not full.
-func (x *buckets) put(b uint64, r movingRow) {
+// insert adds a row whose key is not there to the first bucket from b on that is not full; b is the
+// home of the hash, or the bucket at which a search for the key has ended.
+func (x *buckets) insert(b, hash uint64, row uint32) {
 	for ; b < x.count+spareBuckets; b++ {
 		bk := x.at(b)
 		if n := bk.len(); n < bucketRows {
-			bk.tags[n], bk.rows[n] = r.tag, r.row
+			bk.set(n, tagOf(hash), x.turnsOf(hash), row)
 			return
 		}
 	}
@@ -206,7 +236,8 @@ func (x *buckets) begin(t *Table, groups int) {
 	clear(unsafe.Slice(x.at(0), x.count+spareBuckets))
 	for r := range t.used {
 		row := uint32(r) + 1
-		x.insert(t.keys.HashKey(t.row(uint64(row))), row)
+		hash := t.keys.HashKey(t.row(uint64(row)))
+		x.insert(x.home(hash), hash, row)
 	}
 }
 
@@ -220,6 +251,7 @@ func (x *buckets) resize(t *Table, count uint64) bool {
 	}
 	x.base = x.region.Base()
 	x.count, x.shift = count, shiftFor(count)
+	x.used = (64 - x.shift) % turnBits
 	return true
 }
 
@@ -260,38 +292,61 @@ func (x *buckets) splitRuns(t *Table, k uint64) {
 			begin--
 		}
 		k -= min(k, end-begin)
-		x.moving = x.moving[:0]
-		overflows := false
-		for b := begin; b < end || overflows; b++ {
-			bk := x.at(b)
-			overflows = bk.isFull()
-			for j, tag := range &bk.tags {
-				if tag == 0 {
-					break
-				}
-				x.moving = append(x.moving, movingRow{bk.rows[j], tag})
-			}
-			*bk = bucket{}
+		x.unsure = x.unsure[:0]
+		after := end
+		for x.at(after - 1).isFull() { // what has overflowed from the run
+			x.hashLater(t, x.at(after))
+			after++
+		}
+		for b := after; b > end; b-- {
+			*x.at(b - 1) = bucket{}
+		}
+		for b := end; b > begin; b-- {
+			x.splitOne(t, b-1, b-1 > begin && x.at(b-2).isFull())
 		}
 		x.split = begin
-		clear(unsafe.Slice(x.at(2*begin), 2*(end-begin)))
-		x.move(t)
+		x.putUnsure(t)
 	}
 }
 
-// move puts the rows of x.moving into their buckets. It computes the hash again from the key, whose
-// line it prefetches.
-func (x *buckets) move(t *Table) {
-	x.places = x.places[:0]
-	for _, r := range x.moving {
-		x.places = append(x.places, uint64(r.row)*t.rowBytes)
+// splitOne splits bucket b. The bucket before it has not been split, and all after it have. Crowded
+// says that the bucket before it is full.
+func (x *buckets) splitOne(t *Table, b uint64, crowded bool) {
+	from := *x.at(b)
+	*x.at(b) = bucket{}
+	two := (*[2]bucket)(unsafe.Pointer(x.at(2 * b)))
+	*two = [2]bucket{}
+	if crowded || x.used == 0 {
+		x.hashLater(t, &from)
+		return
 	}
+	var have [2]int
+	for j := range from.len() {
+		turns := from.turns >> (turnBits * j & 31) & (1<<turnBits - 1)
+		to := turns >> ((turnBits - x.used) & 31) & 1
+		two[to].set(have[to], from.tags[j], turns, from.rows[j])
+		have[to]++
+	}
+}
+
+// hashLater notes the rows of a bucket for putUnsure.
+func (x *buckets) hashLater(t *Table, b *bucket) {
+	for _, row := range b.rows[:b.len()] {
+		x.unsure = append(x.unsure, uint64(row)*t.rowBytes)
+	}
+}
+
+// putUnsure puts the rows of x.unsure into their buckets. It computes the hash again from the key,
+// whose line it prefetches.
+func (x *buckets) putUnsure(t *Table) {
 	const together = 16
-	t.prefetchRows(x.places[:min(together, len(x.places))])
-	for i, r := range x.moving {
+	t.prefetchRows(x.unsure[:min(together, len(x.unsure))])
+	for i, place := range x.unsure {
 		if i%together == 0 {
-			t.prefetchRows(x.places[min(i+together, len(x.places)):min(i+2*together, len(x.places))])
+			t.prefetchRows(x.unsure[min(i+together, len(x.unsure)):min(i+2*together, len(x.unsure))])
 		}
-		x.put(x.home(t.keys.HashKey(t.row(uint64(r.row)))), r)
+		row := place / t.rowBytes
+		hash := t.keys.HashKey(t.row(row))
+		x.insert(x.home(hash), hash, uint32(row))
 	}
 }

@@ -203,8 +203,8 @@ func (t *Table) copyIndex(from *Table, most int) (copied int) {
 		unsafe.Slice((*byte)(unsafe.Add(from.buckets.base, t.indexed)), n))
 	t.indexed += n
 	if t.indexed == from.indexBytes() {
-		x.count, x.shift, x.split, x.seen = from.buckets.count, from.buckets.shift, from.buckets.split,
-			from.buckets.seen
+		y := &from.buckets
+		x.count, x.shift, x.used, x.split, x.seen = y.count, y.shift, y.used, y.split, y.seen
 	}
 	return n
 }
@@ -302,7 +302,7 @@ func (t *Table) takeOver(from *Table, n int) {
 	prefetch.Each(t.buckets.base, places[:n])
 	for _, hash := range hashes[:n] {
 		t.used++
-		t.buckets.insert(hash, uint32(t.used))
+		t.buckets.insert(t.buckets.home(hash), hash, uint32(t.used))
 	}
 }
 

@@ -397,6 +397,7 @@ func (t *Table) first(hashes, off []uint64) {
 
 // end finds or makes the rows of the keys that missed.
 func (t *Table) end(hashes []uint64, words [][]uint64, heap []byte, off []uint64, missed []uint32) agg.Rows {
+	t.prefetchNew(len(missed))
 	for _, i := range missed {
 		for w := range t.key {
 			t.key[w] = words[w][i]
@@ -408,6 +409,20 @@ func (t *Table) end(hashes []uint64, words [][]uint64, heap []byte, off []uint64
 	}
 	t.check()
 	return agg.Rows{Base: t.base, Off: off, Blocks: t.Blocks()}
+}
+
+// prefetchNew prefetches where the next n rows will be written, if they are many. In a table that
+// grows, their lines are in no cache yet.
+func (t *Table) prefetchNew(n int) {
+	const many = 8
+	if n < many {
+		return
+	}
+	places := t.diff[:0]
+	for r := t.used + 1; r <= t.used+n; r++ {
+		places = append(places, uint64(r)*t.rowBytes)
+	}
+	t.prefetchRows(places)
 }
 
 // compare looks whether the rows at off have the keys. It leaves the numbers of the keys that
@@ -477,7 +492,12 @@ func none(at uint64) uint64 { return (at - 1) >> 63 }
 
 // findOrCreate finds or makes the row of one key. It returns 0 if there is no room.
 func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64) {
-	row = t.find(hash, key, heap)
+	var ended uint64 // the bucket at which the search ended
+	if t.buckets.count > 0 {
+		row, ended = t.buckets.find(t, hash, key, heap)
+	} else {
+		row = t.near.find(t, hash, key, heap)
+	}
 	if row != 0 {
 		return row
 	}
@@ -491,7 +511,7 @@ func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64
 	t.setKey(r, key, heap)
 	copy(r[t.keyWords:], t.init)
 	if t.buckets.count > 0 {
-		t.buckets.insert(hash, uint32(row))
+		t.buckets.insert(ended, hash, uint32(row))
 	} else {
 		t.near.insert(hash, uint32(row))
 	}
@@ -501,7 +521,8 @@ func (t *Table) findOrCreate(hash uint64, key []uint64, heap []byte) (row uint64
 // find finds the row of one key. It returns 0 if there is none.
 func (t *Table) find(hash uint64, key []uint64, heap []byte) (row uint64) {
 	if t.buckets.count > 0 {
-		return t.buckets.find(t, hash, key, heap)
+		row, _ = t.buckets.find(t, hash, key, heap)
+		return row
 	}
 	return t.near.find(t, hash, key, heap)
 }

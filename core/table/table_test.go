@@ -434,6 +434,69 @@ func TestOverflow(t *testing.T) {
 	})
 }
 
+// Goal: buckets know the turns of their rows at the next doublings. Method: after each addition to a
+// growing table, the turns beside those that the hashes of the keys say. In buckets that have not
+// been split, nobody asks for them if the next doubling computes hashes.
+func TestTurns(t *testing.T) {
+	k := newKeysTable(t, Memory{})
+	doublings := map[uint]bool{}
+	for from := int64(0); from < 50_000; from += 509 {
+		var keys []int64
+		for key := range int64(509) {
+			keys = append(keys, from+key)
+		}
+		k.add(keys)
+		x := &k.buckets
+		if x.count == 0 {
+			continue
+		}
+		doublings[x.used] = doublings[x.used] || x.split > 0
+		for b := range x.count {
+			bk := x.at(b)
+			for j := range bk.len() {
+				hash := k.layout.HashKey(k.row(uint64(bk.rows[j])))
+				if x.used == 0 && hash<<shardBits>>x.shift>>1 < x.split {
+					continue
+				}
+				got := bk.turns >> (turnBits * j) & (1<<turnBits - 1)
+				if got != x.turnsOf(hash) || bk.tags[j] != tagOf(hash) {
+					t.Fatalf("%d buckets, split %d: place %d of bucket %d has the turns %b and tag %x, expected %b and %x",
+						x.count, x.split, j, b, got, bk.tags[j], x.turnsOf(hash), tagOf(hash))
+				}
+			}
+		}
+	}
+	if !doublings[0] || !doublings[1] || !doublings[2] {
+		t.Fatalf("seen in the middle of doublings: %v", doublings)
+	}
+}
+
+// Goal: the tags of a bucket that are equal to another are found. Method: the same as a loop over
+// random buckets, whose tags differ in one bit.
+func TestMatches(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 100_000 {
+		var b bucket
+		tag := tagOf(rng.Uint64())
+		n := rng.IntN(bucketRows + 1)
+		var want []int
+		for j := range n {
+			b.set(j, tag^uint16(rng.IntN(2)<<(1+rng.IntN(15))), rng.Uint32N(1<<turnBits), rng.Uint32())
+			if b.tags[j] == tag {
+				want = append(want, j)
+			}
+		}
+		var got []int
+		for m := b.matches(tag); m != 0; m &= m - 1 {
+			got = append(got, firstMatch(m))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) || b.len() != n {
+			t.Fatalf("tag %x of %x: found at %d, expected %d; %d rows, expected %d", tag, b.tags, got, want, b.len(), n)
+		}
+	}
+}
+
 // Goal: a table that was reset is as good as new. Method: it is filled to different sizes again and
 // again.
 func TestReset(t *testing.T) {
