@@ -110,8 +110,8 @@ func (m *Merger) keyOf(key []uint64, set int) []uint64 {
 		m.key = m.to.Keys.AppendMasked(m.key[:0], key, m.from.Keys, s.Keep, s.Mark)
 		return m.key
 	}
-	m.key = m.from.Keys.AppendPrefix(m.key[:0], key, m.to.Keys)
-	return m.key
+	key, m.key = m.from.Keys.Prefix(m.key, key, m.to.Keys)
+	return key
 }
 
 // Add adds the groups of g for which keep is true; a nil keep takes all.

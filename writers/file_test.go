@@ -677,8 +677,8 @@ func TestTableFlush(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(w.rows) != 1 {
-		t.Errorf("it keeps %d rows", len(w.rows))
+	if w.len() != 1 {
+		t.Errorf("it keeps %d rows", w.len())
 	}
 }
 

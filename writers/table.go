@@ -2,6 +2,7 @@ package writers
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -23,8 +24,16 @@ const maxTableRows = 1 << 16
 type Table struct {
 	to     io.Writer
 	schema *record.Schema
-	rows   [][]string
-	width  []int // of the columns that have been written; nil before the first Flush
+	begun  bool // the names have been written
+
+	// text has the values of the rows that are kept, one after the other; ends has where each ends,
+	// in bytes.
+	text []byte
+	ends []int
+	// width has the width of each column, in characters; right says whether it has numbers.
+	width []int
+	right []bool
+	line  []byte // scratch of Lines and Flush
 }
 
 // NewTable makes a writer to to.
@@ -32,30 +41,75 @@ func NewTable(to io.Writer) *Table { return &Table{to: to} }
 
 // Write keeps the rows of a batch.
 func (t *Table) Write(_ context.Context, b *record.Batch) error {
-	t.schema = b.Schema()
-	for i := range b.Len() {
-		t.Append(Texts(b, i))
+	if t.schema == nil {
+		t.begin(b.Schema())
 	}
-	if len(t.rows) >= maxTableRows {
+	n := t.schema.Len()
+	for row := range b.Len() {
+		for c := range n {
+			from := len(t.text)
+			t.text = appendShown(t.text, b, c, row)
+			t.end(c, from)
+		}
+	}
+	if t.len() >= maxTableRows {
 		return t.Flush()
 	}
 	return nil
 }
 
-// Append adds a row of texts, one for each column of the batches.
-func (t *Table) Append(row []string) { t.rows = append(t.rows, row) }
+// begin notes the columns.
+func (t *Table) begin(schema *record.Schema) {
+	t.schema = schema
+	for c := range schema.Len() {
+		f := schema.Field(c)
+		number := f.Type == record.Int64 || f.Type == record.Float64 || f.Type.IsDecimal() || f.Type.IsWide()
+		t.right = append(t.right, number)
+		t.width = append(t.width, utf8.RuneCountInString(f.Name))
+	}
+}
+
+// end ends a value of column c that begins at from.
+func (t *Table) end(c, from int) {
+	t.ends = append(t.ends, len(t.text))
+	t.width[c] = max(t.width[c], utf8.RuneCount(t.text[from:]))
+}
+
+// len is the number of rows that are kept.
+func (t *Table) len() int { return len(t.ends) / max(1, len(t.width)) }
+
+// Append adds a row of texts, one for each column of the batches. Write must have been called,
+// maybe with an empty batch.
+func (t *Table) Append(row []string) {
+	for c, s := range row {
+		from := len(t.text)
+		t.text = append(t.text, s...)
+		t.end(c, from)
+	}
+}
 
 // Texts are the values of a row as a table shows them.
 func Texts(b *record.Batch, row int) []string {
 	texts := make([]string, b.Schema().Len())
 	for c := range texts {
-		s, null := Text(b, c, row)
-		if null {
-			s = "NULL"
-		}
-		texts[c] = strings.Map(inLine, s)
+		texts[c] = string(appendShown(nil, b, c, row))
 	}
 	return texts
+}
+
+// appendShown appends a value as a table shows it.
+func appendShown(to []byte, b *record.Batch, column, row int) []byte {
+	if b.Column(column).Null(row) {
+		return append(to, "NULL"...)
+	}
+	from := len(to)
+	to = appendText(to, b, column, row)
+	for _, c := range to[from:] {
+		if c < ' ' || c >= 0x7f {
+			return append(to[:from], strings.Map(inLine, string(to[from:]))...)
+		}
+	}
+	return to
 }
 
 // inLine keeps a value from leaving its line, and a terminal from obeying it.
@@ -69,53 +123,67 @@ func inLine(r rune) rune {
 // Lines are the lines of the table: the names, a rule, the rows. After a Flush they are the lines
 // of the rows since then.
 func (t *Table) Lines() (lines []string) {
-	if t.schema == nil {
-		return nil
-	}
-	width := t.widths()
-	if t.width == nil {
-		head, rule := make([]string, len(width)), make([]string, len(width))
-		for c := range width {
-			head[c], rule[c] = t.schema.Field(c).Name, strings.Repeat("-", width[c])
-		}
-		lines = append(lines, t.line(head, width), t.line(rule, width))
-	}
-	for _, row := range t.rows {
-		lines = append(lines, t.line(row, width))
+	for i := range t.lines() {
+		lines = append(lines, string(t.lineOf(i)))
 	}
 	return lines
 }
 
-// widths are the widths of the columns, with the rows that are kept.
-func (t *Table) widths() []int {
-	width := make([]int, t.schema.Len())
-	copy(width, t.width)
-	for c := range width {
-		width[c] = max(width[c], utf8.RuneCountInString(t.schema.Field(c).Name))
-		for _, row := range t.rows {
-			width[c] = max(width[c], utf8.RuneCountInString(row[c]))
-		}
+// lines is the number of lines that are not written yet.
+func (t *Table) lines() int {
+	if t.schema == nil || t.begun {
+		return t.len()
 	}
-	return width
+	return t.len() + 2
 }
 
-// line is a row in columns of these widths.
-func (t *Table) line(row []string, width []int) string {
-	var b strings.Builder
-	for c, s := range row {
-		pad := strings.Repeat(" ", width[c]-utf8.RuneCountInString(s))
-		if k := t.schema.Field(c).Type; k == record.Int64 || k == record.Float64 ||
-			k.IsDecimal() || k.IsWide() {
-			s = pad + s
-		} else {
-			s += pad
-		}
-		if c > 0 {
-			b.WriteString("  ")
-		}
-		b.WriteString(s)
+// lineOf makes line i in t.line.
+func (t *Table) lineOf(i int) []byte {
+	t.line = t.line[:0]
+	if !t.begun {
+		i -= 2 // for the names and the rule
 	}
-	return strings.TrimRight(b.String(), " ")
+	at := 0
+	if i > 0 {
+		at = t.ends[i*len(t.width)-1]
+	}
+	for c, width := range t.width {
+		switch {
+		case i == -2:
+			name := []byte(t.schema.Field(c).Name)
+			t.cell(c, name, width-utf8.RuneCount(name))
+		case i == -1:
+			t.cell(c, nil, 0)
+			t.line = appendMany(t.line, '-', width)
+		default:
+			end := t.ends[i*len(t.width)+c]
+			s := t.text[at:end]
+			at = end
+			t.cell(c, s, width-utf8.RuneCount(s))
+		}
+	}
+	return bytes.TrimRight(t.line, " ")
+}
+
+// cell appends a value of column c, with that many spaces on the side where the column is not
+// aligned.
+func (t *Table) cell(c int, s []byte, spaces int) {
+	if c > 0 {
+		t.line = append(t.line, "  "...)
+	}
+	if t.right[c] {
+		t.line = append(appendMany(t.line, ' ', spaces), s...)
+	} else {
+		t.line = appendMany(append(t.line, s...), ' ', spaces)
+	}
+}
+
+// appendMany appends a byte n times.
+func appendMany(to []byte, b byte, n int) []byte {
+	for range n {
+		to = append(to, b)
+	}
+	return to
 }
 
 // Flush writes the rows that have been kept, after the names if it is the first time.
@@ -124,11 +192,11 @@ func (t *Table) Flush() error {
 		return nil
 	}
 	w := bufio.NewWriterSize(t.to, bufferBytes)
-	for _, l := range t.Lines() {
-		_, _ = w.WriteString(l) // Flush returns the error
+	for i := range t.lines() {
+		_, _ = w.Write(t.lineOf(i)) // Flush returns the error
 		_ = w.WriteByte('\n')
 	}
-	t.width, t.rows = t.widths(), nil
+	t.begun, t.text, t.ends = true, t.text[:0], t.ends[:0]
 	return w.Flush()
 }
 

@@ -80,13 +80,15 @@ func (l *Layout) WithExtra(n int) *Layout {
 	return &with
 }
 
-// AppendPrefix appends the first columns of a key as a key of prefix, which has just these columns.
-func (l *Layout) AppendPrefix(to, key []uint64, prefix *Layout) []uint64 {
+// Prefix returns the first columns of a key as a key of prefix, which has just these columns. It
+// may be a part of the key; otherwise it is made in scratch, which is returned for the next call.
+func (l *Layout) Prefix(scratch, key []uint64, prefix *Layout) (of, grown []uint64) {
 	n := prefix.words
 	if prefix.nullWord < 0 {
-		return append(to, key[:n]...)
+		return key[:n], scratch
 	}
-	return append(append(to, key[:n-1]...), key[l.nullWord]&(1<<len(prefix.columns)-1))
+	scratch = append(append(scratch[:0], key[:n-1]...), key[l.nullWord]&(1<<len(prefix.columns)-1))
+	return scratch, scratch
 }
 
 // AppendMasked appends a key of l that has those columns of a key of from that keep says, NULL in

@@ -434,8 +434,8 @@ func TestOverflow(t *testing.T) {
 	})
 }
 
-// Goal: buckets know the turns of their rows at the next doublings. Method: after each addition to a
-// growing table, the turns beside those that the hashes of the keys say. In buckets that have not
+// Goal: buckets know the turns of their rows at the next doublings. Method: after each addition to
+// a growing table, the turns beside those that the hashes of the keys say. In buckets that have not
 // been split, nobody asks for them if the next doubling computes hashes.
 func TestTurns(t *testing.T) {
 	k := newKeysTable(t, Memory{})
