@@ -20,6 +20,10 @@ const (
 	// lazySlots is how many single elements Push and Pop move for each publication. From 64 on the
 	// store no longer shows in BenchmarkPush.
 	lazySlots = 64
+
+	// aheadBytes is how far ahead PushRelease asks for the lines of slots. From 256 to 4096 it
+	// makes no difference.
+	aheadBytes = 1024
 )
 
 // shared is what both ends look at. Each position has its cache lines to itself.
@@ -71,16 +75,19 @@ func newAt[T any](n int, start uint64) (*Producer[T], *Consumer[T]) {
 	// The slots get a pad at either end, because the allocator may put another busy object right
 	// beside them.
 	var t T
-	pad := 0
+	pad, ahead := 0, 0
 	if size := unsafe.Sizeof(t); size > 0 {
 		pad = int((linePad + size - 1) / size)
+		ahead = min(int(aheadBytes/size), n/2)
 	}
 	memory := make([]T, pad+n+pad)
 	m := slots[T]{unsafe.Pointer(&memory[pad]), uint64(n - 1)}
 	s := &shared{}
 	s.tail.Store(start)
 	s.head.Store(start)
-	p := &Producer[T]{shared: s, slots: m, next: start, seenHead: start, published: start}
+	p := &Producer[T]{
+		shared: s, slots: m, next: start, seenHead: start, published: start, ahead: uint64(ahead),
+	}
 	c := &Consumer[T]{shared: s, slots: m, next: start, seenTail: start, published: start}
 	return p, c
 }
@@ -93,6 +100,7 @@ type Producer[T any] struct {
 	next      uint64 // position of the next slot to write
 	seenHead  uint64 // shared.head as it was last seen; never ahead of shared.head
 	published uint64 // what shared.tail is
+	ahead     uint64 // how many slots ahead PushRelease asks for a line
 
 	// reserved is the number of slots that Reserve has given out and that are not committed. It is
 	// kept only under invariants.
@@ -193,6 +201,10 @@ func (p *Producer[T]) Push(v T) bool {
 // back, by a release store. It is for a producer whose every element must be seen soon. It returns
 // false if the ring is full.
 //
+// It also asks for the line of a slot that comes aheadBytes later, which the consumer has read and
+// so its core still has. Stores become visible in order, so the store into a slot whose line is
+// elsewhere holds up all after it: without that, an element of 16 bytes takes 24 ns and not 9.
+//
 // A release store is not a fence. A producer that looks after PushRelease whether the consumer
 // sleeps may look too early and find it awake. So such a consumer must not sleep for ever.
 func (p *Producer[T]) PushRelease(v T) bool {
@@ -202,7 +214,7 @@ func (p *Producer[T]) PushRelease(v T) bool {
 	*p.at(p.next) = v
 	p.next++
 	p.published = p.next
-	fence.Release(&p.shared.tail, p.next)
+	fence.ReleaseAhead(&p.shared.tail, p.next, unsafe.Pointer(p.at(p.next+p.ahead)))
 	return true
 }
 

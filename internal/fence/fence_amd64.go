@@ -21,5 +21,16 @@ func store(addr *uint64, v uint64)
 // store.
 func Release(w *atomic.Uint64, v uint64) { store((*uint64)(unsafe.Pointer(w)), v) }
 
+// storeAhead is store that first asks for the line at ahead.
+//
+//go:noescape
+func storeAhead(addr *uint64, v uint64, ahead unsafe.Pointer)
+
+// ReleaseAhead is Release by a goroutine that will write to ahead soon: it asks for that line
+// meanwhile, which another processor may have. ahead may point anywhere.
+func ReleaseAhead(w *atomic.Uint64, v uint64, ahead unsafe.Pointer) {
+	storeAhead((*uint64)(unsafe.Pointer(w)), v, ahead)
+}
+
 // This checks that an atomic.Uint64 is its value and nothing else.
 var _ [8]byte = [unsafe.Sizeof(atomic.Uint64{})]byte{}

@@ -2,7 +2,10 @@
 
 package fence
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
 // plain says that the store of Release is less than a full fence.
 const plain = false
@@ -11,3 +14,6 @@ const plain = false
 // no store that does only that; its atomic store does more. The race detector would not see a store
 // in assembly.
 func Release(w *atomic.Uint64, v uint64) { w.Store(v) }
+
+// ReleaseAhead is Release.
+func ReleaseAhead(w *atomic.Uint64, v uint64, _ unsafe.Pointer) { w.Store(v) }
