@@ -266,26 +266,30 @@ func (op *encodeOp) set(b *Batch, base unsafe.Pointer) {
 // are size bytes each. The field is not a pointer.
 func (op *encodeOp) fill(c *Column, first, n int, base unsafe.Pointer, size uintptr) {
 	at := unsafe.Add(base, op.offset)
+	if op.typ == Float64 {
+		out := c.Float64s[first : first+n]
+		for i := range out {
+			if op.bits == 64 {
+				out[i] = *(*float64)(unsafe.Add(at, uintptr(i)*size))
+			} else {
+				out[i] = op.float(unsafe.Add(base, uintptr(i)*size))
+			}
+		}
+		return
+	}
+	out := c.Int64s[first : first+n]
 	switch {
-	case op.typ == Float64 && op.bits == 64:
-		for i := range c.Float64s[first : first+n] {
-			c.Float64s[first+i] = *(*float64)(unsafe.Add(at, uintptr(i)*size))
-		}
-	case op.typ == Float64:
-		for i := range n {
-			c.Float64s[first+i] = op.float(unsafe.Add(base, uintptr(i)*size))
-		}
 	case op.source == fromBool:
-		for i := range c.Int64s[first : first+n] {
-			c.Int64s[first+i] = int64(*(*uint8)(unsafe.Add(at, uintptr(i)*size))) // a bool is 0 or 1
+		for i := range out {
+			out[i] = int64(*(*uint8)(unsafe.Add(at, uintptr(i)*size))) // a bool is 0 or 1
 		}
 	case (op.source == fromInt || op.source == fromUint) && op.bits == 64:
-		for i := range c.Int64s[first : first+n] {
-			c.Int64s[first+i] = *(*int64)(unsafe.Add(at, uintptr(i)*size))
+		for i := range out {
+			out[i] = *(*int64)(unsafe.Add(at, uintptr(i)*size))
 		}
 	default:
-		for i := range n {
-			c.Int64s[first+i], _ = op.word(unsafe.Add(base, uintptr(i)*size))
+		for i := range out {
+			out[i], _ = op.word(unsafe.Add(base, uintptr(i)*size))
 		}
 	}
 }
