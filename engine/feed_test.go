@@ -198,3 +198,36 @@ func BenchmarkFeed(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAppender is what a Send through an Appender costs goroutines that send at the same time,
+// elapsed for each record of one of them.
+func BenchmarkAppender(b *testing.B) {
+	for _, senders := range []int{1, 8} {
+		b.Run(fmt.Sprintf("senders=%d", senders), func(b *testing.B) {
+			f, p := hitFeed(b, readers.FeedConfig{})
+			e, err := engine.Start(context.Background(), engine.Config{Plan: p, Readers: []record.Reader{f}, Cores: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer e.Close()
+			a, err := f.Appender()
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			var all sync.WaitGroup
+			for range senders {
+				all.Go(func() {
+					for i := range int64(b.N) / int64(senders) {
+						if err := a.Send(context.Background(), hit{Key: i % 1000, Value: i}); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
+		})
+	}
+}
