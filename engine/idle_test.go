@@ -161,7 +161,7 @@ func TestEpochsWhileIdle(t *testing.T) {
 		EpochInterval: time.Millisecond,
 	})
 	for began := time.Now(); e.Stats().Epochs.Raised < 3; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > time.Minute {
 			t.Fatalf("%+v", e.Stats().Epochs)
 		}
 	}

@@ -340,12 +340,13 @@ func TestStateWithSlowWriter(t *testing.T) {
 			return nil
 		})
 	}, func(e *engine.Engine, lane *readers.NumberedLane[numbered], _ uint64) {
-		if err := errors.Join(lane.Send(t.Context(), numbered{}), e.Checkpoint(t.Context())); err != nil {
-			t.Fatal(err)
-		}
-		if got := e.Stats().State.Interval; got > 3*time.Second {
-			t.Fatalf("the interval is %v, expected about a second", got)
-		}
+		eventually(t, "an interval of about a second", func() bool { // a busy host stretches one of them
+			err := errors.Join(lane.Send(t.Context(), numbered{}), e.Checkpoint(t.Context()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Stats().State.Interval <= 3*time.Second
+		})
 	})
 }
 
@@ -610,7 +611,7 @@ func TestStateWithHeldSnapshots(t *testing.T) {
 	}
 	for i := int64(3); i < 8; i++ {
 		l.until.Store(100 * i)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		err := e.Checkpoint(ctx)
 		cancel()
 		if err != nil {

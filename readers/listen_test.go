@@ -89,7 +89,7 @@ func send(t *testing.T, c net.Conn, text string) {
 // gone waits until the other side has closed a connection.
 func gone(t *testing.T, c net.Conn) {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := io.Copy(io.Discard, c); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -100,7 +100,7 @@ func gone(t *testing.T, c net.Conn) {
 // taken reads batches until there are n rows and rejects together, and returns how often each row came.
 func taken(t *testing.T, l *Listener, want int) (rows map[string]int, rejects []record.Reject) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rows = map[string]int{}
 	b := record.NewBatch(l.parserSchema(), 100)
@@ -137,7 +137,7 @@ func rest(t *testing.T, l *Listener) (rows map[string]int, rejects []record.Reje
 	l.End()
 	rows = map[string]int{}
 	b := record.NewBatch(l.parserSchema(), 100)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for err := error(nil); err == nil; {
 		b.Reset()
@@ -160,7 +160,7 @@ func (l *Listener) parserSchema() *record.Schema {
 // until waits for a state of the listener that comes without anybody being told.
 func until(t *testing.T, l *Listener, what func(ListenStats) bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !what(l.Stats()); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !what(l.Stats()); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not come to that: %v", l.Stats())
 		}
@@ -621,7 +621,7 @@ func TestListenEndsWaiting(t *testing.T) {
 		if err := l.within(here, wait); err != nil {
 			t.Fatal(err)
 		}
-		stop := time.AfterFunc(30*time.Second, func() { there.Close() })
+		stop := time.AfterFunc(time.Minute, func() { there.Close() })
 		if _, err := here.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("until %v: %v", wait, err)
 		}

@@ -151,7 +151,11 @@ func TestSecurity(t *testing.T) {
 			if err := source.Check(r); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+			patience := time.Minute
+			if c.fails {
+				patience = 3 * time.Second // it is tried again until then
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			in, err := source.Open(ctx, r)
 			if c.fails {

@@ -391,7 +391,7 @@ func testGrow(t *testing.T, cluster func(testing.TB, int32, ...string) *fake) {
 		f.numbered("grow", 1, 0, 50)
 		f.numbered("grow", 2, 0, 50)
 		var got []string
-		until := time.Now().Add(30 * time.Second)
+		until := time.Now().Add(time.Minute)
 		for len(got) < 150 && time.Now().Before(until) {
 			select {
 			case r := <-added:

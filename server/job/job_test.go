@@ -219,7 +219,7 @@ func settled(t interface{ Fatalf(string, ...any) }, m *Manager) map[string]Statu
 		if !busy {
 			return all
 		}
-		if time.Since(begin) > 20*time.Second {
+		if time.Since(begin) > time.Minute {
 			t.Fatalf("not settled: %+v", all)
 		}
 	}
@@ -753,7 +753,8 @@ func (w *world) check() {
 		_, text, err := w.m.Get(name)
 		candidate, beside, _ := w.m.Candidate(name)
 		if got := (expected{s.Desired, text, s.Generation, beside}); got != want || err != nil {
-			w.t.Fatalf("job %q is %+v, %v, want %+v", name, got, err, want)
+			events, _, _ := w.m.Events().After(0, name)
+			w.t.Fatalf("job %q is %+v, %v, want %+v\n%+v", name, got, err, want, events)
 		}
 		starts := !strings.Contains(text, "nostart") && !strings.Contains(text, "forever")
 		state := map[Desired]State{ShouldRun: Active, ShouldPause: Paused, ShouldStop: Stopped}[want.desired]

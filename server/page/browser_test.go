@@ -24,7 +24,7 @@ var browsers = []string{
 }
 
 // patience is how long a test waits for the page.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // A browser is a headless browser with one tab, driven by the DevTools protocol over two pipes.
 type browser struct {
