@@ -374,3 +374,34 @@ func TestFirstPlanEndedEpochsGoOn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// askingReader has to ask for its records: it does not know what waits before it is answered.
+type askingReader struct {
+	*logReader
+	answered atomic.Bool
+}
+
+func (r *askingReader) Lag() []record.Lag {
+	return []record.Lag{{Split: "known"}, {Split: "asked", Unknown: !r.answered.Load()}}
+}
+
+// Goal: a reader that has nothing to give before it is answered has not caught up. Method: one that
+// says so, for longer than it takes to look at it.
+func TestUnansweredIsNotCaughtUp(t *testing.T) {
+	log := &splitLog{splits: 1, rows: 100}
+	r := &askingReader{logReader: log.reader(0, 1)}
+	cfg := engine.Config{
+		Plan: namedPlan(t, "base", keptPlans["integers"]), Readers: []record.Reader{r}, Partitions: 1, Cores: 1,
+		NoPin: true, State: engine.Dir(t.TempDir()), EpochInterval: time.Millisecond,
+	}
+	cfg.State.NoSync = true
+	e := start(t, cfg)
+	log.until.Store(10)
+	waitRecords(t, e, 10)
+	time.Sleep(50 * time.Millisecond)
+	if s := e.Stats(); e.State().CaughtUp || !s.Readers[0].Lag[1].Unknown {
+		t.Errorf("it has caught up before it was answered: %+v", s.Readers[0])
+	}
+	r.answered.Store(true)
+	eventually(t, "it has caught up", func() bool { return e.State().CaughtUp })
+}

@@ -115,9 +115,11 @@ func (in *inlet) recordsIn() (most uint64) {
 	return most
 }
 
-// caughtUp says whether the reader has had nothing to give at least once, or has ended.
+// caughtUp says whether the reader has had nothing to give at least once, or has ended. One that
+// has to ask for records has nothing to give before the first answer either.
 func (in *inlet) caughtUp() bool {
-	return in.caught.Load() || slices.ContainsFunc(in.flows(), func(f flow) bool { return f.router.CaughtUp() })
+	quiet := in.caught.Load() || slices.ContainsFunc(in.flows(), func(f flow) bool { return f.router.CaughtUp() })
+	return quiet && !slices.ContainsFunc(in.source.base().lag(), func(l record.Lag) bool { return l.Unknown })
 }
 
 // addFlow adds the flow to the next plan to the list.

@@ -154,7 +154,8 @@ type StateStats struct {
 	Failed uint64
 	// Last are the last MaxCheckpoints saves, those that failed included, the newest at the end.
 	Last []StateEvent
-	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended.
+	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended,
+	// and that each knows how much waits, if it is a record.Lagging.
 	CaughtUp bool
 }
 

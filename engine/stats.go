@@ -38,7 +38,7 @@ type ReaderStats struct {
 
 	Watermark Watermark    // how far the reader has come in event time
 	Lag       []record.Lag // what waits to be read, if the reader is a record.Lagging
-	Lagging   bool         // the reader is one; it may not know yet what waits
+	Lagging   bool         // the reader is one
 }
 
 // A Watermark is how far a reader has come in event time: its windows up to there may close.

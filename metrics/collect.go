@@ -188,6 +188,9 @@ func allReaders(rs []engine.ReaderStats) (all engine.ReaderStats) {
 		all.Dropped += rs[i].Dropped
 		all.Retries += rs[i].Retries
 		for _, l := range rs[i].Lag {
+			if l.Unknown {
+				continue
+			}
 			records.Records += l.Records
 			bytes.Bytes += l.Bytes
 			counts, weighs = counts || !l.InBytes, weighs || l.InBytes

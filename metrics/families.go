@@ -375,12 +375,12 @@ var readerFamilies = []Family{
 	{
 		Name: "velo_lag_records", Labels: ofLag,
 		Help:  "How many records wait to be read, if the source can tell.",
-		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Records), !l.InBytes },
+		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Records), !l.InBytes && !l.Unknown },
 	},
 	{
 		Name: "velo_lag_bytes", Unit: "bytes", Labels: ofLag,
 		Help:  "How many bytes wait to be read, of sources that count those: files.",
-		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Bytes), l.InBytes },
+		ofLag: func(l *record.Lag) (float64, bool) { return float64(l.Bytes), l.InBytes && !l.Unknown },
 	},
 	{
 		Name: "velo_reader_dropped_records", Kind: Counter, Labels: ofReader,

@@ -125,6 +125,7 @@ func follow(path string, wait time.Duration, of *family) (*followed, error) {
 		return nil, fmt.Errorf("readers: %w", err)
 	}
 	f := &followed{path: path, wait: cmp.Or(wait, DefaultRotateWait), now: time.Now, family: of}
+	f.waits.Store(-1)
 	f.look(f.now()) // the file may be renamed before the first Read
 	return f, nil
 }
@@ -171,7 +172,8 @@ type followed struct {
 
 	// trouble is what Stream.Trouble returns.
 	trouble atomic.Pointer[error]
-	// waits is how many bytes have not been read, as of the last look. Statistic.
+	// waits is how many bytes have not been read, as of the last look; -1 before the first, or if
+	// that has found no file for a reason. Statistic.
 	waits atomic.Int64
 }
 
@@ -211,7 +213,9 @@ func (f *followed) Read(b []byte) (int, error) {
 		f.look(now)
 	}
 	n, err := f.read(b, now)
-	f.waits.Store(max(f.waits.Load()-int64(n), 0)) // until the next look
+	if n > 0 {
+		f.waits.Store(max(f.waits.Load()-int64(n), 0)) // until the next look
+	}
 	f.dry = n == 0 && err == nil
 	return n, err
 }
@@ -343,6 +347,9 @@ func (f *followed) look(now time.Time) {
 // measure notes how much of the files has not been read.
 func (f *followed) measure() {
 	waits := int64(0)
+	if len(f.files) == 0 && f.trouble.Load() != nil {
+		waits = -1
+	}
 	for _, g := range f.files {
 		info, err := g.file.Stat()
 		if err == nil {
@@ -428,7 +435,10 @@ func (r *FollowedFile) Trouble() error {
 // Lag says how many bytes of the file, and of those that had its name before, have not been read,
 // as of the last look. Any goroutine may call it.
 func (r *FollowedFile) Lag() []record.Lag {
-	return []record.Lag{{Split: r.String(), Bytes: uint64(r.followed.waits.Load()), InBytes: true}}
+	waits := r.followed.waits.Load()
+	return []record.Lag{{
+		Split: r.String(), Bytes: uint64(max(waits, 0)), InBytes: true, Unknown: waits < 0,
+	}}
 }
 
 // ClosedEarly is how many files were closed early because MaxRotatedFiles of one name were open.

@@ -12,8 +12,9 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-// Goal: a file that grows is read as it grows, across a rename with a successor and across being cut short, each record once; nothing waits.
-// Method: writes, renames and truncations with polls between them.
+// Goal: a file that grows is read as it grows, across a rename with a successor and across being
+// cut short, each record once; nothing waits. Method: writes, renames and truncations with polls
+// between them.
 func TestFollow(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	s := texts(t, "a", "b")
@@ -69,7 +70,8 @@ func TestFollow(t *testing.T) {
 	look(csv, "1 2", "3 4", "5 6", "5 6", "5 6")
 	add(path, "7,8\nbad\n9")
 	look(csv, "7 8")
-	// Rotated: what is written to the old file is read first, its last line ends with it, and the new one has its header.
+	// Rotated: what is written to the old file is read first, its last line ends with it, and the
+	// new one has its header.
 	must(os.Rename(path, path+".1"))
 	look(csv)
 	add(path+".1", ",10")
@@ -121,7 +123,8 @@ func setClock(s *FollowedFile) *clock {
 	return c
 }
 
-// writer is a program that writes a log: it goes on with its file, whatever its name is now, until it is told to reopen.
+// writer is a program that writes a log: it goes on with its file, whatever its name is now, until
+// it is told to reopen.
 type writer struct {
 	t    *testing.T
 	path string
@@ -167,9 +170,11 @@ func drainTexts(t *testing.T, r *FollowedFile, b *record.Batch) (got []string) {
 	return got
 }
 
-// Goal: what is written to a file after another has taken its name is read, once, and before what was written to the other after it,
-// whatever the order of renames, writes and polls; lines that are written in pieces to two files at once stay whole. Method: scripts
-// of what a daemon and logrotate do, in two formats, with fields that have newlines, and with a header; after each step the records that must be there.
+// Goal: what is written to a file after another has taken its name is read, once, and before what
+// was written to the other after it, whatever the order of renames, writes and polls; lines that
+// are written in pieces to two files at once stay whole. Method: scripts of what a daemon and
+// logrotate do, in two formats, with fields that have newlines, and with a header; after each step
+// the records that must be there.
 func TestRotate(t *testing.T) {
 	type step struct {
 		do   string // see below
@@ -320,7 +325,8 @@ func TestRotate(t *testing.T) {
 				defer s.Close()
 				clock := setClock(s)
 				b := record.NewBatch(schema, 0)
-				// open says whether a file has a line that has begun: the next text goes on with it.
+				// open says whether a file has a line that has begun: the next text goes on with
+				// it.
 				open := map[*writer]bool{}
 				put := func(w *writer, text string) {
 					out := ""
@@ -392,8 +398,9 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// Goal: a file that nothing more comes to is closed, and no more than MaxRotatedFiles are open, while nothing is lost. Method: more
-// rotations than that without a pause, each with a record after it in the old file.
+// Goal: a file that nothing more comes to is closed, and no more than MaxRotatedFiles are open,
+// while nothing is lost. Method: more rotations than that without a pause, each with a record after
+// it in the old file.
 func TestRotateBounds(t *testing.T) {
 	s := texts(t, "a")
 	path := filepath.Join(t.TempDir(), "log")
@@ -432,8 +439,9 @@ func TestRotateBounds(t *testing.T) {
 	}
 }
 
-// Goal: each file that has had the name keeps its own header: what is still written to the old one is read by its columns, also
-// if the order is another in the new one. Method: lines to both in turn, in halves too.
+// Goal: each file that has had the name keeps its own header: what is still written to the old one
+// is read by its columns, also if the order is another in the new one. Method: lines to both in
+// turn, in halves too.
 func TestRotateColumns(t *testing.T) {
 	schema, err := record.NewSchema("s", record.Field{Name: "a", Type: record.Int64},
 		record.Field{Name: "b", Type: record.Int64})
@@ -496,4 +504,40 @@ func TestRotateColumns(t *testing.T) {
 	look(21, 210)
 	put(next, "70,7\n")
 	look(28, 280)
+}
+
+// Goal: a file that cannot be read for a reason has an unknown lag, and one that is not there has
+// none. Method: no file, a folder of its name, and then a file.
+func TestFollowLag(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	schema := texts(t, "a", "b")
+	r, err := FollowDelimited(path, DelimitedConfig{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	clock, b := setClock(r), record.NewBatch(schema, 0)
+	is := func(unknown bool, bytes uint64) {
+		t.Helper()
+		clock.pass(lookEvery)
+		b.Reset()
+		if err := r.Poll(b); err != nil {
+			t.Fatal(err)
+		}
+		if l := r.Lag()[0]; l.Unknown != unknown || l.Bytes != bytes {
+			t.Errorf("the lag is %+v, expected %d, unknown %v", l, bytes, unknown)
+		}
+	}
+	is(false, 0)
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	is(true, 0)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("1,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	is(false, 0) // it has been read
 }

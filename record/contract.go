@@ -160,11 +160,16 @@ type Lag struct {
 	Records uint64 // how many records wait; 0 if the source counts bytes
 	Bytes   uint64 // how many bytes wait, if it counts those
 	InBytes bool   // the source counts bytes
+	// Unknown says that the owner of the split, such as a broker, has not answered yet. Then
+	// Records and Bytes are 0.
+	Unknown bool
 }
 
 // A Lagging is a Reader that knows how much waits to be read. The engine asks when its Stats are
 // read, on any goroutine, at the same time as Read or Poll, and also after Close. Lag must not
-// block: it returns what the reader has last heard of.
+// block: it returns what the reader has last heard of. It names all splits that the reader reads.
+// As long as one of them is Unknown, the engine does not take a reader that has nothing to give for
+// one that has caught up.
 type Lagging interface {
 	Lag() []Lag
 }

@@ -95,7 +95,7 @@ func (c catchingUp) all(r *runningJob) bool {
 			}
 			for _, l := range of.Lag {
 				split := fmt.Sprintf("%d %d %s", i, n, l.Split)
-				c[split] = c[split] || l.Records == 0 && l.Bytes == 0
+				c[split] = c[split] || !l.Unknown && l.Records == 0 && l.Bytes == 0
 				all = all && (c[split] || of.State == engine.Ended)
 			}
 		}

@@ -437,16 +437,20 @@ func (r *Reader) setPosition(b *record.Batch) {
 }
 
 // Lag says how many offsets the broker has after what has been read of each partition, as of its
-// last answer. A partition of which it has not answered yet is left out. Ends of transactions have
-// offsets, too.
+// last answer. The lag of a partition of which it has not answered yet is unknown. Ends of
+// transactions have offsets, too.
 func (r *Reader) Lag() (lag []record.Lag) {
 	c := r.consumer
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range c.parts {
 		p.mu.Lock()
-		if p.reader == r && p.active && p.heard {
+		switch {
+		case p.reader != r:
+		case p.active && p.heard:
 			lag = append(lag, record.Lag{Split: p.split, Records: uint64(max(p.stable-p.read.Load(), 0))})
+		default:
+			lag = append(lag, record.Lag{Split: p.split, Unknown: true})
 		}
 		p.mu.Unlock()
 	}

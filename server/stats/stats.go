@@ -261,6 +261,9 @@ func (s *Sampler) Engine(name string, now engine.Stats, plans ...string) Engine 
 			Skipped: r.Skipped, Retries: r.Retries,
 		}
 		for _, l := range r.Lag {
+			if l.Unknown {
+				continue
+			}
 			waits := Lag{Split: l.Split, Records: l.Records}
 			if l.InBytes {
 				waits.Bytes = &l.Bytes
