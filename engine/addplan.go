@@ -214,7 +214,12 @@ func (k *keeper) admit(ctx context.Context, b *branch) error {
 			return err
 		}
 	}
-	return k.recoverWriter(b, k.folder.Newest)
+	work := func() error { return k.recoverWriter(b, k.folder.Newest) }
+	if b.output == nil {
+		return work()
+	}
+	outputs := []*output{b.output}
+	return heeding(ctx, outputs, func() error { return heeding(k.engine.readCtx, outputs, work) })
 }
 
 // A joining is what a reader gets for a plan that is added.

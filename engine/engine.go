@@ -144,10 +144,7 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		err = e.build()
 	}
 	if err == nil && e.keeper != nil {
-		err = e.keeper.restore()
-		if err != nil {
-			err = fmt.Errorf("engine: state %v: %w", e.keeper.folder, err)
-		}
+		err = e.restore(ctx)
 	}
 	if err != nil {
 		e.cancelRead()
@@ -162,6 +159,35 @@ func newEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	made = true
 	return e, nil
+}
+
+// restore goes on where the state was. The writers are watched meanwhile, and their calls end with
+// the context.
+func (e *Engine) restore(ctx context.Context) (err error) {
+	k := e.keeper
+	restored := false
+	defer func() {
+		if !restored { // user code may have called runtime.Goexit
+			k.endWatch()
+		}
+	}()
+	go e.as(callerKeeper, k.watch)
+	err = heeding(ctx, e.outputs(), k.restore)
+	if err != nil {
+		return fmt.Errorf("engine: state %v: %w", k.folder, err)
+	}
+	restored = true
+	return nil
+}
+
+// outputs are the outputs of the plans that have a writer.
+func (e *Engine) outputs() (all []*output) {
+	for _, b := range e.branches() {
+		if b.output != nil {
+			all = append(all, b.output)
+		}
+	}
+	return all
 }
 
 // disclaim gives back the readers and the writers.
@@ -194,7 +220,6 @@ func (e *Engine) launch(ctx context.Context) {
 	}
 	if k := e.keeper; k != nil {
 		go e.as(callerKeeper, k.begin)
-		go e.as(callerKeeper, k.watch)
 	}
 	if e.rebalancing != nil {
 		e.helpers.Go(e.rebalancing.run)
@@ -370,8 +395,7 @@ func (e *Engine) supervise() {
 			e.report(fmt.Errorf("engine: state %v: a save has not ended %v after the engine was closed; its "+
 				"goroutine is left behind", k.folder, readGrace))
 		}
-		close(k.unwatch)
-		within(k.watched, readGrace) // OnEvent may not return
+		k.endWatch()
 	}
 	e.disclaim(readers...)
 	e.tables.release()

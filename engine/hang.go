@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -18,6 +19,9 @@ import (
 //	Write, EndWindow                  the output                      Stats; event with a State
 //	the same, of an aligned output    the output and the keeper       the same
 //	Save, Commit                      the keeper                      the same
+//	Recover, RecoverOutput            Start, AddPlan                  the event
+//
+// The context of Start ends what Start waits for.
 //
 // The keeper calls a writer on a goroutine of its own (output.apart). So a call that does not
 // return either when its context is done, because the engine was closed or the plan was removed,
@@ -178,6 +182,32 @@ func (o *output) apart(name string, stopped <-chan struct{}, call func() error) 
 	return err
 }
 
+// goOn makes the call of the writer by which it goes on where it stopped.
+func (o *output) goOn(name string, call func() error) error {
+	o.keeping.start(name)
+	defer func() { o.keeping.end(o.patience()) }()
+	err := o.apart(name, o.ctx.Done(), call)
+	if err != nil {
+		return fmt.Errorf("writer: %w", err)
+	}
+	return nil
+}
+
+// heeding has the calls of writers end when a context is done, while work makes them. Then it fails
+// even if work did not, as the writers can be used no more.
+func heeding(ctx context.Context, outputs []*output, work func() error) error {
+	heed := context.AfterFunc(ctx, func() {
+		for _, o := range outputs {
+			o.giveUp()
+		}
+	})
+	err := work()
+	if !heed() && err == nil {
+		return fmt.Errorf("given up: %w", context.Cause(ctx))
+	}
+	return err
+}
+
 // closeWriter closes the writer when the keeper is in no call of it.
 func (o *output) closeWriter() error {
 	o.called.Lock()
@@ -224,6 +254,12 @@ func (k *keeper) watch() {
 	}
 }
 
+// endWatch ends watch.
+func (k *keeper) endWatch() {
+	close(k.unwatch)
+	within(k.watched, readGrace) // OnEvent may not return
+}
+
 // tellings are what has been told of a writerCall.
 type tellings struct {
 	begin time.Time     // of the call that was told; zero if none was
@@ -233,7 +269,7 @@ type tellings struct {
 // tellHang tells of one call if it has lasted long enough, or that it has returned.
 func (k *keeper) tellHang(b *branch, c *writerCall) {
 	t, h := &c.told, c.read(k.state.patience)
-	s := k.read()
+	s := k.counters()
 	ev := StateEvent{Plan: nameOf(b.cfg.Plan), Generation: s.Generation, Epoch: s.Epoch}
 	if !t.begin.IsZero() && (h.name == "" || h.begin != t.begin) {
 		ev.Kind, ev.At, ev.Duration = WriterReturned, t.begin, h.took

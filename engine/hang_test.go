@@ -58,9 +58,9 @@ func (w *hangingWriter) Close() error {
 // hangingWindows goes on after a restart.
 type hangingWindows struct{ *hangingWriter }
 
-func (w hangingWindows) Recover(context.Context, string, []byte) (int64, error) {
+func (w hangingWindows) Recover(ctx context.Context, _ string, _ []byte) (int64, error) {
 	w.window.Store(math.MinInt64)
-	return math.MinInt64, nil
+	return math.MinInt64, w.at(ctx, "Recover")
 }
 
 func (w hangingWindows) EndWindow(ctx context.Context, window int64) error {
@@ -75,7 +75,9 @@ func (w hangingWindows) Save(ctx context.Context) ([]byte, error) {
 // hangingRows takes transactions.
 type hangingRows struct{ *hangingWriter }
 
-func (w hangingRows) RecoverOutput(context.Context, string) (uint64, error) { return 0, nil }
+func (w hangingRows) RecoverOutput(ctx context.Context, _ string) (uint64, error) {
+	return 0, w.at(ctx, "RecoverOutput")
+}
 
 func (w hangingRows) Commit(ctx context.Context, n uint64, _ iter.Seq[*record.Batch], _ bool) error {
 	err := w.at(ctx, "Commit")
@@ -271,6 +273,145 @@ func TestRemovePlanWhoseWriterHangs(t *testing.T) {
 				}
 				if len(x.others.lines) != 10_000 {
 					t.Errorf("the other writer has %d rows, expected 10000", len(x.others.lines))
+				}
+			})
+		}
+	}
+}
+
+// Goal: a writer that hangs while it goes on where it stopped is told before Start returns, and
+// Start ends with its context, whether the writer heeds that or not; if the call returns, Start
+// goes on. Method: a writer that hangs in each call that Start makes.
+func TestStartWhileWriterHangs(t *testing.T) {
+	for call, text := range map[string]string{
+		"Recover":       `SELECT k, count(*) AS n FROM log GROUP BY k, tumble(at, INTERVAL '1 s')`,
+		"RecoverOutput": `SELECT k, count(*) AS n FROM log GROUP BY k EMIT CHANGES`,
+		"Save":          `SELECT k, count(*) AS n FROM log GROUP BY k, tumble(at, INTERVAL '1 s')`,
+	} {
+		for _, end := range []string{"returns", "heeds", "stays"} {
+			t.Run(call+" "+end, func(t *testing.T) { testStartWhileWriterHangs(t, call, text, end) })
+		}
+	}
+}
+
+func testStartWhileWriterHangs(t *testing.T, call, text, end string) {
+	w := &hangingWriter{call: call, heeds: end == "heeds", open: make(chan struct{})}
+	w.armed.Store(true)
+	let := sync.OnceFunc(func() { close(w.open) })
+	defer let()
+	writer := map[string]record.Writer{"RecoverOutput": hangingRows{w}}[call]
+	if writer == nil {
+		writer = hangingWindows{w}
+	}
+	told := make(chan engine.StateEvent, 100)
+	st := engine.Dir(t.TempDir())
+	st.NoSync = true
+	st.HangAfter(30 * time.Millisecond)
+	st.OnEvent = func(ev engine.StateEvent) { told <- ev }
+	log := &splitLog{splits: 1, rows: 100}
+	cfg := engine.Config{
+		Plan: namedPlan(t, "sums", text), Writer: writer, Readers: []record.Reader{log.reader(0, 1)}, Partitions: 1,
+		Cores: 1, NoPin: true, State: st,
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type started struct {
+		*engine.Engine
+		error
+	}
+	result := make(chan started, 1)
+	go func() {
+		e, err := engine.Start(ctx, cfg)
+		result <- started{e, err}
+	}()
+	ev := comes(t, told)
+	if ev.Kind != engine.WriterHangs || ev.Err == nil || !strings.Contains(ev.Err.Error(), "has not returned from "+call) {
+		t.Errorf("told %+v", ev)
+	}
+	if end == "returns" {
+		let()
+		got := comes(t, result)
+		if got.error != nil {
+			t.Fatal(got.error)
+		}
+		if err := got.Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	cancel()
+	got := comes(t, result)
+	if got.error == nil {
+		t.Error("it has started")
+		_ = got.Close()
+	}
+	if end == "stays" && !strings.Contains(got.Error(), "left behind") {
+		t.Errorf("it says %v", got.error)
+	}
+	// The folder and the reader are free again.
+	w.armed.Store(false)
+	cfg.State = engine.Dir(st.Path)
+	cfg.State.NoSync = true
+	cfg.Writer = &ledgerWriter{ledger: &ledger{}}
+	e := start(t, cfg)
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// comes waits for a value.
+func comes[T any](t *testing.T, from <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-from:
+	case <-time.After(time.Minute):
+		t.Fatal("nothing comes within a minute")
+	}
+	return v
+}
+
+// Goal: AddPlan of a plan whose writer hangs while it goes on ends with its context and with the
+// engine, and the engine goes on in the first case. Method: both, with a writer that heeds its
+// context and one that does not.
+func TestAddPlanWhileWriterHangs(t *testing.T) {
+	for _, heeds := range []bool{true, false} {
+		for _, closes := range []bool{true, false} {
+			t.Run(fmt.Sprintf("heeds=%v/closes=%v", heeds, closes), func(t *testing.T) {
+				log := &splitLog{splits: 1, rows: 100}
+				st := engine.Dir(t.TempDir())
+				st.NoSync = true
+				e := start(t, engine.Config{
+					Plan: namedPlan(t, "sums", hangs[0].text), Readers: []record.Reader{log.reader(0, 1)}, Partitions: 1,
+					Cores: 1, NoPin: true, State: st,
+				})
+				w := &hangingWriter{call: "Recover", heeds: heeds, open: make(chan struct{})}
+				w.armed.Store(true)
+				defer close(w.open)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				added := make(chan error, 1)
+				go func() {
+					_, err := e.AddPlan(ctx, engine.PlanConfig{Plan: namedPlan(t, "more", hangs[1].text), Writer: hangingWindows{w}})
+					added <- err
+				}()
+				eventually(t, "the writer hangs", w.inCall.Load)
+				if closes {
+					closed := make(chan error, 1)
+					go func() { closed <- e.Close() }()
+					if err := comes(t, added); err == nil {
+						t.Error("it was added to an engine that was closed")
+					}
+					_ = comes(t, closed)
+					return
+				}
+				cancel()
+				if err := comes(t, added); err == nil {
+					t.Error("it was added after its context was done")
+				}
+				log.until.Store(10)
+				waitRecords(t, e, 10)
+				if err := e.Checkpoint(t.Context()); err != nil {
+					t.Error(err)
 				}
 			})
 		}

@@ -435,11 +435,16 @@ func (k *keeper) noteSaved(m *state.Manifest) {
 	s.Written += written(m)
 }
 
+// counters reads the counters without CaughtUp.
+func (k *keeper) counters() StateStats {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.stats
+}
+
 // read reads the counters.
 func (k *keeper) read() StateStats {
-	k.mu.Lock()
-	s := k.stats
-	k.mu.Unlock()
+	s := k.counters()
 	s.CaughtUp = true
 	for _, in := range k.engine.inlets.all() {
 		s.CaughtUp = s.CaughtUp && in.caughtUp()

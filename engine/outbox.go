@@ -285,13 +285,16 @@ func (x *outbox) commit(ctx context.Context, o *state.Outbox, parcels []parcel, 
 // that begins without history in a state lacks nothing.
 func (k *keeper) recoverOutbox(o *output, m *state.Manifest, saved *state.Plan) error {
 	x := o.box
-	call := func() (err error) {
-		x.sent, err = x.to.RecoverOutput(o.ctx, k.folder.Job)
+	found := make(chan uint64, 1) // not a variable, because a call may return later
+	err := o.goOn("RecoverOutput", func() error {
+		sent, err := x.to.RecoverOutput(o.ctx, k.folder.Job)
+		found <- sent
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if err := contain("RecoverOutput", call, func(error) {}); err != nil {
-		return fmt.Errorf("writer: %w", err)
-	}
+	x.sent = <-found
 	k.folder.After(x.sent) // numbers increase
 	if m != nil && saved == nil {
 		return nil

@@ -142,7 +142,9 @@ func (k *keeper) restore() error {
 		if err != nil {
 			return fmt.Errorf("the first generation: %w", err)
 		}
+		k.mu.Lock() // watch reads them
 		k.noteSaved(k.folder.Newest)
+		k.mu.Unlock()
 		k.saved = k.now()
 		return nil
 	}
@@ -151,8 +153,10 @@ func (k *keeper) restore() error {
 			return fmt.Errorf("%w%s", err, b.ofPlan())
 		}
 	}
+	k.mu.Lock() // watch reads them
 	k.stats.Generation, k.stats.Epoch, k.stats.Bytes, k.stats.Saved = m.Generation, m.Epoch, m.Bytes(), m.Time
 	k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, m.Time, k.folder.Passed
+	k.mu.Unlock()
 	k.saved = k.now()
 	if m.Finished {
 		k.saved.ended = len(e.cfg.Readers)
@@ -237,18 +241,19 @@ func (k *keeper) recoverSink(o *output, saved *state.Plan) error {
 	if saved != nil {
 		sink = saved.Sink
 	}
-	has := int64(0)
-	call := func() (err error) {
-		has, err = o.committer().Recover(o.ctx, k.folder.Job, sink)
+	found := make(chan int64, 1) // not a variable, because a call may return later
+	err := o.goOn("Recover", func() error {
+		has, err := o.committer().Recover(o.ctx, k.folder.Job, sink)
+		found <- has
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	if err := contain("Recover", call, func(error) {}); err != nil {
-		return fmt.Errorf("writer: %w", err)
-	}
+	has := max(<-found, -window.MaxTime)
 	if sink == nil {
 		return nil
 	}
-	has = max(has, -window.MaxTime)
 	if has < o.from {
 		return fmt.Errorf("writer: windows up to %v were written when the state was saved, and it has those up to %v: "+
 			"put back what it had, or begin anew with fresh", time.Unix(0, o.from).UTC(), time.Unix(0, has).UTC())

@@ -83,8 +83,9 @@ type State struct {
 	DroppedPlans []string
 
 	// OnEvent is told of each save, of each failure to save, and of writers that hang. It is called
-	// on goroutines that do nothing else, one call at a time, and must not wait for the engine. Nil
-	// is told nothing; Stats has the same.
+	// on goroutines that do nothing else, one call at a time, and must not wait for the engine. A
+	// writer that hangs while it goes on where it stopped is told before Start returns. Nil is told
+	// nothing; Stats has the same.
 	OnEvent func(StateEvent)
 
 	// open replaces the folder in tests; outboxBytes replaces MaxOutboxBytes.

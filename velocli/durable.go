@@ -167,6 +167,11 @@ func (in *ingest) onState() func(engine.StateEvent) {
 		case ev.Kind == engine.Saved && failing:
 			failing = false
 			note(say, fmt.Sprintf("velo: %s: the state is saved again: generation %d", names, ev.Generation))
+		case ev.Kind == engine.WriterHangs:
+			note(say, fmt.Sprintf("velo: %s: %v", names, ev.Err))
+		case ev.Kind == engine.WriterReturned:
+			note(say, fmt.Sprintf("velo: %s: the writer of %s has returned after %v", names, ev.Plan,
+				ev.Duration.Round(time.Second)))
 		}
 	}
 }
