@@ -20,13 +20,13 @@ import (
 // applyCmd shows what files would change at a server, and changes it.
 type applyCmd struct {
 	Files  []string      `arg:"" name:"file" help:"Files NAME.sql, each the text of job NAME; or folders of them."`
-	Server string        `help:"The server." default:"http://127.0.0.1:8123" env:"VELO_SERVER" placeholder:"URL"`
+	Server string        `help:"The URL of the server." default:"http://127.0.0.1:8123" env:"VELO_SERVER"`
 	DryRun bool          `help:"Show the difference, and change nothing."`
-	Fresh  bool          `help:"Begin anew, this once, jobs that cannot go on with their state."`
-	Beside bool          `name:"side-by-side" help:"Begin anew beside the old jobs, until the new ones have caught up."`
-	Drop   bool          `help:"Give up the groups of queries that a file has no more."`
-	Wait   time.Duration `help:"How long to wait for each job to run." default:"30s" placeholder:"TIME"`
-	Token  string        `help:"A file with the token." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
+	Fresh  bool          `help:"Let jobs that cannot go on with their state begin without it, this once."`
+	Beside bool          `name:"side-by-side" help:"Let them begin beside the old ones, until they have caught up."`
+	Drop   bool          `help:"Queries that a file no longer has may go, and their groups are lost."`
+	Wait   time.Duration `help:"How long to wait until a job runs, for each job." default:"30s"`
+	Token  string        `help:"A file that has the token for the server." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
 }
 
 // maxAnswer bounds what is read of an answer of the server.
