@@ -197,7 +197,7 @@ func (f *serverFailure) err() error {
 		switch {
 		case fault.Position != nil:
 			fmt.Fprintf(&b, "\n  line %d, column %d: %s", fault.Position.Line, fault.Position.Column, fault.Message)
-		case fault.Message != e.Message:
+		case !strings.Contains(e.Message, fault.Message): // the message has the first of them
 			fmt.Fprintf(&b, "\n  %s", fault.Message)
 		}
 	}
