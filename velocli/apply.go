@@ -2,16 +2,19 @@ package velocli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/velo-engine/velo/server/job"
@@ -79,9 +82,36 @@ func (r *remote) ask(method, path string, query url.Values, body string, to any)
 	return answer.StatusCode, nil, json.Unmarshal(b, to)
 }
 
+// startGrace is how long apply tries again to reach a server that refuses connections: it may have
+// been started just before, in the same script.
+const startGrace = 2 * time.Second
+
+// A dialer makes a connection.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// patient tries again for startGrace while a connection is refused. Nothing has been sent by then.
+func patient(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		for until := time.Now().Add(startGrace); ; {
+			c, err := dial(ctx, network, address)
+			if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(until) {
+				return c, err
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return nil, err
+			}
+		}
+	}
+}
+
 // Run runs the command.
 func (c *applyCmd) Run(std streams) error {
-	r := &remote{url: c.Server, client: http.Client{Timeout: c.Wait + time.Minute}}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: patient(new(net.Dialer).DialContext), ForceAttemptHTTP2: true,
+	}
+	r := &remote{url: c.Server, client: http.Client{Timeout: c.Wait + time.Minute, Transport: transport}}
 	if c.Token != "" {
 		b, err := os.ReadFile(c.Token)
 		if err != nil {

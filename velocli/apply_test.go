@@ -1,8 +1,12 @@
 package velocli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"net"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -19,6 +23,29 @@ func TestApplyFailure(t *testing.T) {
 	for _, once := range []string{"v: it differs", "w: it differs, too", "--fresh", "--side-by-side"} {
 		if strings.Count(text, once) != 1 {
 			t.Errorf("%q is not there once:\n%s", once, text)
+		}
+	}
+}
+
+// Goal: apply reaches a server that was started just before it, and does not try again after another
+// failure.
+func TestApplyWaitsForServer(t *testing.T) {
+	other := errors.New("no such host")
+	for _, c := range []struct {
+		fails error
+		tries int
+		want  error
+	}{{syscall.ECONNREFUSED, 3, nil}, {other, 1, other}} {
+		tries := 0
+		_, err := patient(func(context.Context, string, string) (net.Conn, error) {
+			tries++
+			if tries == 3 {
+				return nil, nil
+			}
+			return nil, &net.OpError{Op: "dial", Err: c.fails}
+		})(t.Context(), "tcp", "127.0.0.1:1")
+		if tries != c.tries || !errors.Is(err, c.want) {
+			t.Errorf("%v: %d tries, %v", c.fails, tries, err)
 		}
 	}
 }
