@@ -2,16 +2,19 @@ package velocli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/velo-engine/velo/server/job"
@@ -20,13 +23,13 @@ import (
 // applyCmd shows what files would change at a server, and changes it.
 type applyCmd struct {
 	Files  []string      `arg:"" name:"file" help:"Files NAME.sql, each the text of job NAME; or folders of them."`
-	Server string        `help:"The server." default:"http://127.0.0.1:8123" env:"VELO_SERVER" placeholder:"URL"`
+	Server string        `help:"The URL of the server." default:"http://127.0.0.1:8123" env:"VELO_SERVER"`
 	DryRun bool          `help:"Show the difference, and change nothing."`
-	Fresh  bool          `help:"Begin anew, this once, jobs that cannot go on with their state."`
-	Beside bool          `name:"side-by-side" help:"Begin anew beside the old jobs, until the new ones have caught up."`
-	Drop   bool          `help:"Give up the groups of queries that a file has no more."`
-	Wait   time.Duration `help:"How long to wait for each job to run." default:"30s" placeholder:"TIME"`
-	Token  string        `help:"A file with the token." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
+	Fresh  bool          `help:"Let jobs that cannot go on with their state begin without it, this once."`
+	Beside bool          `name:"side-by-side" help:"Let them begin beside the old ones, until they have caught up."`
+	Drop   bool          `help:"Queries that a file no longer has may go, and their groups are lost."`
+	Wait   time.Duration `help:"How long to wait until a job runs, for each job." default:"30s"`
+	Token  string        `help:"A file that has the token for the server." env:"VELO_TOKEN_FILE" placeholder:"FILE"`
 }
 
 // maxAnswer bounds what is read of an answer of the server.
@@ -79,9 +82,36 @@ func (r *remote) ask(method, path string, query url.Values, body string, to any)
 	return answer.StatusCode, nil, json.Unmarshal(b, to)
 }
 
+// startGrace is how long apply tries again to reach a server that refuses connections: it may have
+// been started just before, in the same script.
+const startGrace = 2 * time.Second
+
+// A dialer makes a connection.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// patient tries again for startGrace while a connection is refused. Nothing has been sent by then.
+func patient(dial dialer) dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		for until := time.Now().Add(startGrace); ; {
+			c, err := dial(ctx, network, address)
+			if !errors.Is(err, syscall.ECONNREFUSED) || time.Now().After(until) {
+				return c, err
+			}
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				return nil, err
+			}
+		}
+	}
+}
+
 // Run runs the command.
 func (c *applyCmd) Run(std streams) error {
-	r := &remote{url: c.Server, client: http.Client{Timeout: c.Wait + time.Minute}}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: patient(new(net.Dialer).DialContext), ForceAttemptHTTP2: true,
+	}
+	r := &remote{url: c.Server, client: http.Client{Timeout: c.Wait + time.Minute, Transport: transport}}
 	if c.Token != "" {
 		b, err := os.ReadFile(c.Token)
 		if err != nil {
@@ -197,7 +227,7 @@ func (f *serverFailure) err() error {
 		switch {
 		case fault.Position != nil:
 			fmt.Fprintf(&b, "\n  line %d, column %d: %s", fault.Position.Line, fault.Position.Column, fault.Message)
-		case fault.Message != e.Message:
+		case !strings.Contains(e.Message, fault.Message): // the message has the first of them
 			fmt.Fprintf(&b, "\n  %s", fault.Message)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 type doctorCmd struct {
 	System  string        `arg:"" help:"What to look at, such as kafka."`
 	Options []string      `arg:"" optional:"" name:"option=value" help:"Options, as in WITH of a job."`
-	Timeout time.Duration `help:"When to give up." default:"30s" placeholder:"TIME"`
+	Timeout time.Duration `help:"How long to try before it gives up." default:"30s"`
 	JSON    bool          `help:"Print one JSON object."`
 }
 

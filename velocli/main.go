@@ -135,8 +135,12 @@ var commandNames = []string{
 	"query", "run", "explain", "schema", "state", "serve", "apply", "doctor", "completion", "man",
 }
 
-// withCommand adds the command query to a command line that has a SELECT and no command.
+// withCommand adds the command query to a command line that has a SELECT and no command, and takes
+// "help run" for "run --help".
 func withCommand(args []string) []string {
+	if len(args) > 0 && args[0] == "help" {
+		return append(slices.Clone(args[1:]), "--help")
+	}
 	for _, arg := range args {
 		switch {
 		case slices.Contains(commandNames, arg):

@@ -76,4 +76,12 @@ func TestAsides(t *testing.T) {
 	if out, _, status := velo(t, "", "--help"); status != 0 || !strings.Contains(out, "query") {
 		t.Errorf("--help: status %d\n%s", status, out)
 	}
+	for _, command := range []string{"", "query", "run", "state", "serve"} {
+		args := strings.Fields(command)
+		want, _, _ := velo(t, "", append(args, "--help")...)
+		got, errs, status := velo(t, "", append([]string{"help"}, args...)...)
+		if status != 0 || got != want || got == "" {
+			t.Errorf("help %s: status %d, %s\n%s", command, status, got, errs)
+		}
+	}
 }

@@ -28,10 +28,10 @@ import (
 // serveCmd keeps jobs alive.
 type serveCmd struct {
 	State      string        `help:"The folder of the jobs and their states." placeholder:"DIR" required:""`
-	Listen     string        `help:"Where to answer HTTP." default:"127.0.0.1:8123" placeholder:"ADDR"`
-	Pg         string        `help:"Where to answer as PostgreSQL does." placeholder:"ADDR"`
-	Cores      int           `help:"How many cores the process uses at most; all without it." placeholder:"N"`
-	Memory     string        `help:"What the groups of all jobs may take; half of all without it." env:"VELO_MEMORY"`
+	Listen     string        `help:"The address that HTTP is served on." default:"127.0.0.1:8123"`
+	Pg         string        `help:"The address of the protocol of PostgreSQL; without it, none." placeholder:"ADDR"`
+	Cores      int           `help:"How many cores the process uses at most; without it, all." placeholder:"N"`
+	Memory     string        `help:"What all groups may take; half of the memory without it." env:"VELO_MEMORY"`
 	Checkpoint time.Duration `help:"How often the states are saved; ${checkpoint} without it." placeholder:"TIME"`
 
 	TLSCert    string `name:"tls-cert" help:"The certificate; other machines need TLS and tokens." placeholder:"FILE"`
@@ -50,7 +50,7 @@ func (serveCmd) Help() string {
 
     velo serve --state state &
     velo apply trades.sql
-    curl -d '{"symbol":"NVDA","size":100}' localhost:8123/v1/sources/trades/records
+    curl -d '{"symbol":"NVDA","size":100}' 'localhost:8123/v1/sources/trades/records?sync'
     curl localhost:8123/v1/views/volumes
     curl -d 'SELECT * FROM volumes ORDER BY volume DESC LIMIT 3' localhost:8123/v1/query
 

@@ -224,6 +224,9 @@ func (j *job) showBeside(s State) {
 func (j *job) besideBegan(s besideStart) {
 	b := j.beside
 	b.began, b.running = nil, s.running
+	if j.m.ctx.Err() != nil { // shutdown ends it, and its state stays for the next start
+		return
+	}
 	if s.err != nil {
 		j.giveUp(fmt.Errorf("it does not start: %w", s.err))
 		return
@@ -244,6 +247,9 @@ func (j *job) besideBegan(s besideStart) {
 // replacement first: what is there after that is the new job, whatever happens.
 func (j *job) besideCaught(err error) {
 	b := j.beside
+	if err != nil && j.m.ctx.Err() != nil { // the end of the manager has ended the wait; its state stays
+		return
+	}
 	if err != nil {
 		j.giveUp(err)
 		return

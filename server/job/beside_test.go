@@ -229,6 +229,46 @@ func TestBeside(t *testing.T) {
 	w.folders("2", "3")
 }
 
+// TestBesideGoesOnAfterClose closes the manager while the goroutine of a job is busy, so that it
+// finds two things at once: the manager ends, and so has the wait of the replacement. The
+// replacement goes on after the next start. Which of the two comes first is up to chance, so it is
+// done again and again.
+func TestBesideGoesOnAfterClose(t *testing.T) {
+	for _, starting := range []bool{false, true} {
+		for range 20 {
+			w := newBeside(t)
+			if starting { // the places for starts are taken, so the replacement waits for one
+				for range cap(w.m.starting) {
+					w.m.starting <- struct{}{}
+				}
+			}
+			ended := w.put("fp=2 slow view=v")
+			w.until("there", func(s Status) bool {
+				return s.Replacement != nil && (starting || s.Replacement.State == StateCatchingUp)
+			})
+			j, err := w.m.find("one")
+			must(t, err)
+			busy := make(chan struct{})
+			j.commands <- command{answer: make(chan error, 1), do: func() error {
+				close(busy)
+				<-j.m.ctx.Done()
+				for len(j.beside.caught)+len(j.beside.began) == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				return nil
+			}}
+			<-busy
+			must(t, w.m.Close())
+			if err := <-ended; !errors.Is(err, ErrClosed) {
+				t.Errorf("put, when the manager was closed: %v", err)
+			}
+			w.open()
+			w.catchingUp()
+			must(t, w.m.Close())
+		}
+	}
+}
+
 // TestBesideRefused puts what cannot run beside another.
 func TestBesideRefused(t *testing.T) {
 	w := newBeside(t, func(c *Config) { c.Memory = 60 << 20 })

@@ -174,7 +174,7 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 		`{"window_start":"2026-03-02T09:31:00Z","k":"a"}`: `{"window_start":"2026-03-02T09:31:00Z","k":"a","v":2}`,
 		`{"window_start":"2026-03-02T09:31:00Z","k":"b"}`: `{"window_start":"2026-03-02T09:31:00Z","k":"b","v":3}`,
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for n := 0; ctx.Err() == nil; {
 		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
@@ -184,8 +184,7 @@ INSERT INTO d SELECT %[2]s, sum(v) AS v FROM s GROUP BY k, tumble(at, INTERVAL '
 			}
 			delete(want, string(r.Key))
 		})
-		if len(want) == 0 && n == 3 {
-			time.Sleep(100 * time.Millisecond)
+		if len(want) == 0 && n >= 3 {
 			cancel()
 		}
 	}
@@ -324,10 +323,16 @@ INSERT INTO d SELECT v * 2 AS v FROM s WHERE v >= 0;
 	}
 	defer reader.Close()
 	seen := map[string]int{}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for ctx.Err() == nil {
+	poll := func(most time.Duration) {
+		ctx, cancel := context.WithTimeout(context.Background(), most)
+		defer cancel()
 		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) { seen[string(r.Value)]++ })
+	}
+	for until := time.Now().Add(time.Minute); len(seen) < n && time.Now().Before(until); {
+		poll(time.Second)
+	}
+	for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); { // what should not be there
+		poll(100 * time.Millisecond)
 	}
 	for v := range n {
 		if row := fmt.Sprintf(`{"v":%d}`, 2*v); seen[row] != 1 {
