@@ -39,7 +39,8 @@
 // texts lie in it, in one slice without pointers. Both are given back when nothing refers to the
 // version. A row takes 8 bytes for each column of a fixed type, 8 bytes and its bytes for a text, 8
 // bytes more for each fixed column of the key and 24 for a text of it, and 8 bytes if any column
-// may be NULL; there is room for a quarter more rows. While a table is loaded again, the rows exist
+// may be NULL. A row of 24 bytes takes 32, and a row of 48 or 56 takes 64, so that it lies in one
+// cache line. There is room for a quarter more rows. While a table is loaded again, the rows exist
 // three times for a moment: in the old version, as they are loaded, and in the new version.
 // Config.MaxBytes bounds them.
 //

@@ -26,7 +26,7 @@ type shape struct {
 	// values is the word of column 0, and nulls the first word of NULL bits; it is stride if there
 	// are none.
 	values, nulls int
-	// stride is the number of words of a row.
+	// stride is the number of words of a row, which may have words at its end that mean nothing.
 	stride int
 }
 
@@ -60,7 +60,23 @@ func newShape(schema *record.Schema, key []int) (*shape, error) {
 			s.stride = s.nulls + (schema.Len()+63)/64
 		}
 	}
+	s.stride = padded(s.stride)
 	return s, nil
+}
+
+// padded returns the words that a row of that many words takes: more than it needs, if then every
+// row lies in one cache line and takes at most a third more memory. A table with a text as its key
+// and two more columns has rows of six words, and half of them would lie in two lines. A lookup of
+// such a row takes a sixth less time with eight words (BenchmarkLookup/text/1000000). To prefetch
+// both lines instead gained nothing.
+func padded(words int) int {
+	switch words {
+	case 3:
+		return 4
+	case 6, 7:
+		return 8
+	}
+	return words
 }
 
 // A Version is all rows of a table at one time. It does not change.

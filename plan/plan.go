@@ -81,7 +81,7 @@ const (
 	Sum   = agg.Sum   // exact for bigint and decimal; NULL if the result does not fit
 	Min   = agg.Min
 	Max   = agg.Max
-	Avg   = agg.Avg // double precision, from the exact sum
+	Avg   = agg.Avg // from the exact sum: a double, or a wide decimal of wide decimals
 
 	// SumWide is Sum as a decimal of 38 digits. It is read from the same state.
 	SumWide = agg.SumWide

@@ -590,13 +590,13 @@ func (c *compiler) numeric(x *syntax.Binary, a, b value) (v value, ok bool) {
 	decimal := isDecimal(p.Type()) || isDecimal(q.Type())
 	wide := p.Type().IsWide() || q.Type().IsWide() || x.Op == "*" && scaleOf(p)+scaleOf(q) > record.MaxPrecision
 	switch {
-	case p.Type() == record.Float64 || q.Type() == record.Float64 || decimal && x.Op == "/":
+	case p.Type() == record.Float64 || q.Type() == record.Float64 || decimal && !wide && x.Op == "/":
 		if x.Op == "%" {
 			c.fault(x.Pos, "%v %% %v is not defined", p.Type(), q.Type())
 			return v, false
 		}
 		p, q = c.to(p, record.Float64), c.to(q, record.Float64)
-	case decimal && x.Op == "*":
+	case decimal && (x.Op == "*" || x.Op == "/"):
 		p, q = c.toDecimal(p, wide, scaleOf(p)), c.toDecimal(q, wide, scaleOf(q))
 	case decimal:
 		scale := max(scaleOf(p), scaleOf(q))

@@ -81,6 +81,9 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 		op = expr.Round
 	}
 	if len(x.Args) == 1 {
+		if op == expr.Round {
+			e = expr.RoundQuotient(e, 0)
+		}
 		return c.make(x.Pos, op, e)
 	}
 	d, ok := c.bind(x.Args[1], l)
@@ -95,6 +98,9 @@ func (c *compiler) round(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !constant || d.e.Type() != record.Int64 || d.interval || k.Null || n > int64(most) || n < -400 {
 		c.fault(x.Args[1].Start(), "the digits of %s must be a constant, up to %d", x.Name, most)
 		return v, false
+	}
+	if op == expr.Round && n >= 0 {
+		e = expr.RoundQuotient(e, int(n))
 	}
 	if t := e.Type(); n >= 0 && (t == record.Int64 || isDecimal(t) && int(n) >= t.Scale()) {
 		return value{e: e}, true

@@ -15,6 +15,10 @@ import (
 // sets of different values, state, images) handles wide decimals without knowing them. Only
 // arithmetic, sums and the formats know what the bytes mean.
 
+// QuotientPlaces is how many digits a quotient or an average of wide decimals has after the point,
+// at least. PostgreSQL shows at least that many significant digits (NUMERIC_MIN_SIG_DIGITS).
+const QuotientPlaces = 16
+
 // A Decimal128 is a value of a decimal column of up to 38 digits: (High * 2^64 + Low) * 10^-Scale.
 type Decimal128 struct {
 	High  int64

@@ -176,7 +176,7 @@ func (f *flow) sayLost(to io.Writer) {
 	line(dropped, "records had been read and are not in the result, because their readers failed")
 	line(max(f.kept.unfit, s.Output.Unfit),
 		"values of the result are NULL, they do not fit the type of their column or cannot be computed; a sum of "+
-			"x::decimal(38, 0) has 38 digits, one of x::double precision has no limit")
+			"x::decimal(38, 0) has 38 digits, a sum or an average of x::double precision has no limit")
 	line(s.Epochs.NoImage, "results were skipped while the query ran, there was no memory for them; --memory gives more")
 	if !f.atEnd && !f.goesOn() && f.plan.Window != nil && f.plan.Emit != plan.EmitChanges {
 		snap, end := f.snapshot()

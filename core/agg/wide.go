@@ -1,9 +1,6 @@
 package agg
 
 import (
-	"math"
-	"math/big"
-
 	"github.com/velo-engine/velo/internal/int128"
 	"github.com/velo-engine/velo/record"
 )
@@ -15,10 +12,13 @@ type wideSum struct{ sums }
 
 func (s wideSum) Type() record.Type {
 	if s.avg {
-		return record.Float64
+		return record.DecimalOf(record.MaxDigits, s.places())
 	}
 	return record.DecimalOf(record.MaxDigits, s.arg.Scale())
 }
+
+// places is how many digits an average has after the point.
+func (s wideSum) places() int { return max(record.QuotientPlaces, s.arg.Scale()) }
 
 func (s wideSum) Words() int {
 	if s.counted() {
@@ -54,33 +54,31 @@ func (s wideSum) Merge(state, from []uint64, _, _ *Blocks) {
 	}
 }
 
-// Result returns the average. Of a sum it only says whether it is NULL; AppendText has the number.
+// Result only says whether the sum or average is NULL; AppendText has the number.
 func (s wideSum) Result(state []uint64, _ *Blocks) Value {
-	switch {
-	case s.counted() && state[3] == 0:
+	if s.counted() && state[3] == 0 {
 		return Value{Null: true}
-	case s.avg:
-		return Value{Bits: math.Float64bits(s.average(state))}
 	}
 	fits := state[2] == uint64(int64(state[1])>>63) && int128.Int{Hi: state[1], Lo: state[0]}.Fits(record.MaxDigits)
+	if s.avg {
+		_, fits = s.average(state)
+	}
 	return Value{Null: !fits, Overflow: !fits}
 }
 
-// AppendText appends the bytes of a sum that is not NULL.
+// AppendText appends the bytes of a sum or average that is not NULL.
 func (s wideSum) AppendText(to []byte, state []uint64, _ *Blocks) []byte {
+	if s.avg {
+		mean, _ := s.average(state)
+		return mean.AppendBytes(to)
+	}
 	return int128.Int{Hi: state[1], Lo: state[0]}.AppendBytes(to)
 }
 
-// average returns the float64 nearest to sum / (n * 10^scale), rounded once.
-func (s wideSum) average(state []uint64) float64 {
-	sum := big.NewInt(int64(state[2]))
-	for _, w := range []uint64{state[1], state[0]} {
-		sum.Lsh(sum, 64).Add(sum, new(big.Int).SetUint64(w))
-	}
-	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(s.arg.Scale())), nil)
-	unit.Mul(unit, new(big.Int).SetUint64(state[3]))
-	f, _ := new(big.Rat).SetFrac(sum, unit).Float64()
-	return f
+// average is the sum divided by the number of values, which is not 0, rounded once. ok is false if
+// it has more than 38 digits.
+func (s wideSum) average(state []uint64) (mean int128.Int, ok bool) {
+	return int128.Mean([3]uint64(state), state[3], s.places()-s.arg.Scale())
 }
 
 // widened is the sum of integers or decimals of one word as a wide decimal. Its state is an

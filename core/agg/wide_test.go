@@ -12,7 +12,7 @@ import (
 )
 
 // Goal: sums and averages of wide decimals, and wide sums of words, are exact, in one state and in
-// merged ones, and a sum of more than 38 digits is NULL and says so. Method: random values of all
+// merged ones, and one of more than 38 digits is NULL and says so. Method: random values of all
 // sizes, beside package big.
 func TestWideSums(t *testing.T) {
 	seed := rand.Uint64()
@@ -95,10 +95,27 @@ func TestWideSums(t *testing.T) {
 		if n == 0 {
 			continue
 		}
-		unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(arg.Scale())), nil)
-		want, _ := new(big.Rat).SetFrac(sum, unit.Mul(unit, big.NewInt(int64(n)))).Float64()
-		if got := math.Float64frombits(average.Result(mean[:], nil).Bits); got != want {
-			t.Fatalf("seed %d: the average is %v, expected %v", seed, got, want)
+		if words {
+			unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(arg.Scale())), nil)
+			want, _ := new(big.Rat).SetFrac(sum, unit.Mul(unit, big.NewInt(int64(n)))).Float64()
+			got := math.Float64frombits(average.Result(mean[:], nil).Bits)
+			if got != want {
+				t.Fatalf("seed %d: the average is %v, expected %v", seed, got, want)
+			}
+			continue
+		}
+		// The average has max(16, scale) digits after the point, and is rounded away from 0.
+		shift := max(16, arg.Scale()) - arg.Scale()
+		want := new(big.Int).Mul(sum, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(shift)), nil))
+		want, rest := want.QuoRem(want, big.NewInt(int64(n)), new(big.Int))
+		if rest.Abs(rest).Lsh(rest, 1).Cmp(big.NewInt(int64(n))) >= 0 {
+			want.Add(want, big.NewInt(int64(sum.Sign())))
+		}
+		r := average.Result(mean[:], nil)
+		got := record.WideDecimal(average.Type(), TexterOf(average).AppendText(nil, mean[:], nil)).Big()
+		fits := want.CmpAbs(limit) < 0
+		if r.Overflow == fits || r.Null == fits || fits && got.Cmp(want) != 0 {
+			t.Fatalf("seed %d: the average is %v, %+v, expected %v", seed, got, r, want)
 		}
 	}
 }

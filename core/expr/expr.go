@@ -145,6 +145,12 @@ func Cast(x *Expr, t record.Type) (*Expr, error) {
 	if x.typ == t {
 		return x, nil
 	}
+	if isAnyDecimal(t) {
+		x = RoundQuotient(x, t.Scale())
+	}
+	if t == record.Float64 && x.isQuotient() {
+		return floatQuotient(x)
+	}
 	return build(&Expr{op: opCast, typ: t, args: []*Expr{x}})
 }
 
@@ -276,6 +282,9 @@ func (e *Expr) String() string {
 		return fmt.Sprintf("(%v IN (%s))", e.args[0], list(e.args[1:]))
 	}
 	o := &ops[e.op]
+	if p, ok := e.aux.(places); ok { // see RoundQuotient
+		return fmt.Sprintf("round((%v / %v), %d)", e.args[0], e.args[1], p.digits)
+	}
 	switch {
 	case o.infix && len(e.args) == 2:
 		return fmt.Sprintf("(%v %s %v)", e.args[0], o.name, e.args[1])

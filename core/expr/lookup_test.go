@@ -415,7 +415,7 @@ func benchLookup(b *testing.B, rows int, text bool) {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	var batches []*record.Batch
-	for range 64 {
+	for range max(64, 2*rows/record.DefaultRows) { // most rows of the table are looked up
 		batch := record.NewBatch(source, 0)
 		for range record.DefaultRows {
 			batch.Add(24)

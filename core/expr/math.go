@@ -260,6 +260,9 @@ func RoundTo(x *Expr, digits int, cut bool) (*Expr, error) {
 	if digits > most(x.typ) || digits < -400 {
 		return nil, fmt.Errorf("expr: %d digits after the point, expected at most %d", digits, most(x.typ))
 	}
+	if !cut && x.isQuotient() && digits >= 0 {
+		return RoundQuotient(x, digits), nil
+	}
 	name := fmt.Sprintf("round %d", digits)
 	if cut {
 		name = fmt.Sprintf("trunc %d", digits)

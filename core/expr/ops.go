@@ -25,7 +25,7 @@ const (
 	Add // two numbers
 	Sub
 	Mul // two numbers; the scales of decimals add up
-	Div // two numbers, but not decimals; the quotient of integers is cut towards 0
+	Div // two numbers, but not decimals of one word; the quotient of integers is cut towards 0
 	Mod // two numbers, but not floats
 	Neg
 	Abs
@@ -379,7 +379,10 @@ func init() {
 			name: "*", infix: true, types: multiply, eval: evalArithmetic, made: appendWide,
 			vector: vectorArithmetic,
 		},
-		Div: {name: "/", infix: true, types: divide, eval: evalArithmetic, vector: vectorArithmetic},
+		Div: {
+			name: "/", infix: true, types: divide, eval: evalArithmetic, made: appendWide,
+			vector: vectorArithmetic,
+		},
 		Mod: {
 			name: "%", infix: true, types: arithmetic, eval: evalArithmetic, made: appendWide,
 			vector: vectorArithmetic,
@@ -582,10 +585,18 @@ func requireTypes(e *Expr) error {
 }
 
 func divide(e *Expr) error {
-	if len(e.args) == 2 && isAnyDecimal(e.args[0].typ) {
+	switch {
+	case len(e.args) != 2 || !isAnyDecimal(e.args[0].typ):
+		return arithmetic(e)
+	case !e.args[0].typ.IsWide() || !e.args[1].typ.IsWide():
 		return e.fault()
 	}
-	return arithmetic(e)
+	scale := max(record.QuotientPlaces, e.args[0].typ.Scale(), e.args[1].typ.Scale())
+	if p, ok := e.aux.(places); ok {
+		scale = p.digits
+	}
+	e.typ = record.DecimalOf(record.MaxDigits, scale)
+	return nil
 }
 
 func inTypes(e *Expr) error {

@@ -15,6 +15,9 @@ import (
 var (
 	errRange = errors.New("out of range")
 	errZero  = errors.New("division by zero")
+
+	errQuotient = fmt.Errorf("%w: the quotient has more than 38 digits; round(x / y, n) keeps fewer of them after "+
+		"the point, and x::double precision / y has no limit", errRange)
 )
 
 // Eval computes the expression for a row of a batch. The error says which operation failed, and on

@@ -70,6 +70,15 @@ func appendWide(e *Expr, to []byte, a []Value) ([]byte, error) {
 		x, ok = x.Add(a[1].wideOf().Neg())
 	case Mul:
 		x, ok = x.Mul(a[1].wideOf())
+	case Div:
+		y := a[1].wideOf()
+		if y.Zero() {
+			return to, errZero
+		}
+		x, ok = x.Quotient(y, e.typ.Scale()-scale+e.args[1].typ.Scale(), int128.HalfAway)
+		if !ok {
+			return to, errQuotient
+		}
 	case Mod:
 		y := a[1].wideOf()
 		if y.Zero() {
@@ -106,6 +115,36 @@ func appendWide(e *Expr, to []byte, a []Value) ([]byte, error) {
 		return to, errRange
 	}
 	return x.AppendBytes(to), nil
+}
+
+// isQuotient says whether an expression is a quotient of wide decimals that nobody has rounded.
+func (e *Expr) isQuotient() bool { return e.op == Div && e.typ.IsWide() && e.aux == nil }
+
+// RoundQuotient returns a quotient of wide decimals with digits digits after the point, rounded
+// once; digits is from 0 to record.MaxDigits. It returns any other expression as it is.
+func RoundQuotient(e *Expr, digits int) *Expr {
+	if !e.isQuotient() {
+		return e
+	}
+	q, err := build(&Expr{op: Div, args: e.args, aux: places{digits: digits}})
+	if err != nil {
+		return e // cannot happen: the arguments have been divided before
+	}
+	return q
+}
+
+// floatQuotient is a quotient of wide decimals as a double: the quotient of both as doubles, which
+// has no limit and keeps the digits of small quotients.
+func floatQuotient(e *Expr) (*Expr, error) {
+	var args [2]*Expr
+	for i, a := range e.args {
+		var err error
+		args[i], err = Cast(a, record.Float64)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return New(Div, args[0], args[1])
 }
 
 // signOf is -1, 0 or 1 as a decimal with scale digits after the point.

@@ -195,3 +195,50 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations, expected none", n)
 	}
 }
+
+// Goal: a quotient is rounded once and exact, and one of more than 38 digits is refused. Method:
+// package big, random numbers of all sizes and all shifts; also small whole numbers, so that halves
+// and quotients without a rest come up.
+func TestQuotient(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	limit := bigOf(Pow10[Digits])
+	fitted := 0
+	for range 100_000 {
+		x, y, shift := numbers(rng), numbers(rng), rng.IntN(3*Digits+1)-Digits
+		if rng.IntN(3) == 0 {
+			y = Of(2 * rng.Int64N(1000))
+			x, shift = Of(rng.Int64()>>rng.IntN(40)), rng.IntN(4)
+		}
+		mode := []Mode{HalfAway, Cut}[rng.IntN(2)]
+		got, ok := x.Quotient(y, shift, mode)
+		if y.Zero() {
+			if ok {
+				t.Fatalf("%v / 0 is %v", x, got)
+			}
+			continue
+		}
+		a, b := bigOf(x), bigOf(y)
+		unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(max(shift, -shift))), nil)
+		if shift < 0 {
+			b.Mul(b, unit)
+		} else {
+			a.Mul(a, unit)
+		}
+		want, rest := new(big.Int).QuoRem(a, b, new(big.Int))
+		if mode == HalfAway && rest.Abs(rest).Lsh(rest, 1).CmpAbs(b) >= 0 {
+			want.Add(want, big.NewInt(int64(a.Sign()*b.Sign())))
+		}
+		fits := want.CmpAbs(limit) < 0
+		if ok != fits || ok && bigOf(got).Cmp(want) != 0 {
+			t.Fatalf("seed %d: %v * 10^%d / %v in mode %d is %v %v, expected %v", seed, bigOf(x), shift, b, mode,
+				bigOf(got), ok, want)
+		}
+		if ok {
+			fitted++
+		}
+	}
+	if fitted < 10_000 {
+		t.Errorf("only %d quotients fit", fitted)
+	}
+}

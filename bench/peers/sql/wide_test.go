@@ -34,6 +34,29 @@ var ofWideAll = []string{
 	"round(sum(d) * 1.5, 2)", "count(*) FILTER (WHERE d = e)", "sum(e + 0.001)",
 }
 
+// wideQuotients are quotients and averages, of records and of groups, and what PostgreSQL is asked
+// for. It chooses the digits of each quotient by its size, at least those of both numbers. Here a
+// quotient is rounded once, to the digits that its type has. So one of the numbers gets 60 digits
+// there, which are then rounded.
+var wideQuotients, wideMeans = [][2]string{
+	{"round(d / 7, 5)", "round(d::numeric(100,60) / 7, 5)"},
+	{"(d / 3.7)::numeric(38,2)", "(d::numeric(100,60) / 3.7)::numeric(38,2)"},
+	{"round(d / e, 3)", "round(d::numeric(100,60) / e, 3)"},
+	{"round((e % 1000) / d, 30)", "round((e % 1000)::numeric(100,60) / d, 30)"},
+	{"round(d / f)", "round(d::numeric(100,60) / f)"},
+	{"(d % 1000) / e", "round((d % 1000)::numeric(100,60) / e, 16)"},
+	{"(e % 1000) / 3", "round((e % 1000)::numeric(100,60) / 3, 16)"},
+	{"g / e", "round(g::numeric(100,60) / e, 16)"},
+	{"round((d % 100) / f, 2) * 2", "round((d % 100)::numeric(100,60) / f, 2) * 2"},
+	{"round(round((d % 100) / 7, 4), 2)", "round(round((d % 100)::numeric(100,60) / 7, 4), 2)"},
+}, [][2]string{
+	{"avg(e)", "round(sum(e)::numeric(100,60) / count(e), 16)"},
+	{"avg(d % 1000)", "round(sum(d % 1000)::numeric(100,60) / count(d), 16)"},
+	{"avg(e) FILTER (WHERE f > 0)", "round(sum(e) FILTER (WHERE f > 0)::numeric(100,60) / count(e) FILTER (WHERE f > 0), 16)"},
+	{"round(sum(d) / count(*), 4)", "round(sum(d)::numeric(100,60) / count(*), 4)"},
+	{"round(avg(e), 3)", "round(round(sum(e)::numeric(100,60) / count(e), 16), 3)"},
+}
+
 // Goal: decimals of up to 38 digits have PostgreSQL's semantics. Method: as in TestTypes.
 func TestWide(t *testing.T) {
 	o := newPostgres(t).(*postgres)
@@ -113,6 +136,12 @@ func TestWide(t *testing.T) {
 			e = constants(e)
 			run("SELECT n, "+e+" AS r FROM w GROUP BY 1, 2", "SELECT n::text, ("+e+")::text FROM w")
 			run("SELECT min(n) AS n, max(("+e+")::text) AS r FROM w GROUP BY n % 1000", "SELECT n::text, ("+e+")::text FROM w")
+		}
+		for _, e := range wideQuotients {
+			run("SELECT n, "+e[0]+" AS r FROM w WHERE d <> 0 GROUP BY 1, 2", "SELECT n::text, ("+e[1]+")::text FROM w WHERE d <> 0")
+		}
+		for _, e := range wideMeans {
+			run("SELECT n % 7 AS g, "+e[0]+" AS r FROM w GROUP BY n % 7", "SELECT (n % 7)::text, ("+e[1]+")::text FROM w GROUP BY n % 7")
 		}
 		for _, e := range ofWideAll {
 			e = constants(e)
