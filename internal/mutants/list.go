@@ -741,9 +741,8 @@ var others = []mutant{
 	{
 		name: "keeper: an idle engine saves", breaks: "an engine that has nothing to do writes",
 		file: "engine/restore.go", in: "func (k *keeper) restore(",
-		old: "k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, " +
-			"m.Time, k.folder.Passed\n\tk.saved = k.now()",
-		new: "k.stats.Restored, k.stats.RestoredSaved, k.stats.Passed = m.Generation, m.Time, k.folder.Passed",
+		old: "k.mu.Unlock()\n\tk.saved = k.now()",
+		new: "k.mu.Unlock()",
 		pkg: "engine", run: "TestStateOfQuietEngine",
 	},
 	{
