@@ -31,9 +31,9 @@ import (
 
 // Limits.
 const (
-	// QueueBytes bounds the records that wait for one query: their text, or valueBytes for each
-	// value if that is more, because short lines of a source with many columns take more memory
-	// than their text.
+	// QueueBytes bounds the records that wait for one query, or are being parsed: their text, or
+	// valueBytes for each value if that is more, because short lines of a source with many columns
+	// take more memory than their text.
 	QueueBytes = 8 << 20
 	// valueBytes is about what a value takes in a batch.
 	valueBytes = 16
@@ -89,7 +89,10 @@ type Source struct {
 
 	mu      sync.Mutex
 	readers []*Reader
-	// moved is closed when a reader has taken something, or has ended.
+	// parsing is how many bytes of QueueBytes pushes have that are being parsed. Each queue has
+	// room for them.
+	parsing int
+	// moved is closed when a reader has taken something, or has ended, or a push has failed.
 	moved chan struct{}
 }
 
@@ -184,51 +187,80 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 		size += len(l)
 	}
 	size = max(size, len(lines)*s.schema.Len()*valueBytes)
-	// Most of the time all readers lack the same lines, which are parsed before anything is locked.
-	s.mu.Lock()
-	skip := s.duplicates(producer, first, len(lines))
-	s.mu.Unlock()
-	parsed, result, err := s.parse(&q, skip)
+	skip, err := s.reserve(ctx, &q, size)
 	if err != nil {
 		return Result{}, err
 	}
-	if q.Whole && result.Rejected > 0 {
-		return Result{}, &RejectError{result}
+	// Most of the time all readers lack the same lines, which are parsed while nothing is locked.
+	parsed, result, err := s.parse(&q, skip)
+	if err == nil && q.Whole && result.Rejected > 0 {
+		err = &RejectError{result}
 	}
+	s.mu.Lock()
+	s.parsing -= size
+	open := s.open()
+	if err == nil {
+		err = s.takes(open, &q)
+	}
+	if err == nil {
+		result, err = s.enqueue(open, &q, size, skip, parsed, result)
+	}
+	if err != nil {
+		s.wakeAll() // others may have the room
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return Result{}, err
+	}
+	for _, r := range open {
+		r.ring()
+	}
+	return result, nil
+}
+
+// reserve waits until the queues have room for the lines, and takes it before they are parsed, as
+// batches take more memory than their text. It returns how many of the lines have been taken by all
+// readers before.
+func (s *Source) reserve(ctx context.Context, q *Request, size int) (skip int, err error) {
 	for {
 		s.mu.Lock()
 		open, wait := s.open(), s.moved
-		if len(open) == 0 {
-			s.mu.Unlock()
-			return Result{}, ErrNotRead
+		err := s.takes(open, q)
+		full := slices.ContainsFunc(open, func(r *Reader) bool {
+			has := r.queued + s.parsing
+			return has > 0 && has+size > QueueBytes
+		})
+		if err == nil && !full {
+			s.parsing += size
+			skip = s.duplicates(q.Producer, q.First, len(q.Lines))
 		}
-		if producer != "" {
-			if wanted := s.expected(producer); wanted > 0 && first > wanted {
-				s.mu.Unlock()
-				return Result{}, &GapError{producer, first, wanted}
-			}
-			if len(open[0].next) >= MaxProducers && open[0].next[producer] == 0 {
-				s.mu.Unlock()
-				return Result{}, fmt.Errorf("push: source %q has had %d producers, no more are allowed", s.name,
-					MaxProducers)
-			}
-		}
-		if slices.ContainsFunc(open, func(r *Reader) bool { return r.queued > 0 && r.queued+size > QueueBytes }) {
-			s.mu.Unlock()
-			select {
-			case <-wait:
-			case <-ctx.Done():
-				return Result{}, context.Cause(ctx)
-			}
-			continue
-		}
-		result, err = s.enqueue(open, &q, size, skip, parsed, result)
 		s.mu.Unlock()
-		for _, r := range open {
-			r.ring()
+		if err != nil || !full {
+			return skip, err
 		}
-		return result, err
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
 	}
+}
+
+// takes says why the open readers do not take the lines. s.mu is held.
+func (s *Source) takes(open []*Reader, q *Request) error {
+	if len(open) == 0 {
+		return ErrNotRead
+	}
+	if q.Producer == "" {
+		return nil
+	}
+	if wanted := s.expected(q.Producer); wanted > 0 && q.First > wanted {
+		return &GapError{q.Producer, q.First, wanted}
+	}
+	if len(open[0].next) >= MaxProducers && open[0].next[q.Producer] == 0 {
+		return fmt.Errorf("push: source %q has had %d producers, no more are allowed", s.name, MaxProducers)
+	}
+	return nil
 }
 
 // duplicates is how many of n lines have been taken by all readers. s.mu is held.

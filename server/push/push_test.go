@@ -241,3 +241,49 @@ func TestBackPressure(t *testing.T) {
 	}
 	must(t, r.Close())
 }
+
+// Goal: what has no room in the queue is not parsed, however many push, and all of it is taken when
+// there is room. Method: pushes of more than the queue has room for, before anybody reads; one of
+// them has a line that is no record, which nobody may have found out.
+func TestPushesThatDoNotFit(t *testing.T) {
+	s, schema := newSource(t)
+	r := s.Reader()
+	big := slices.Repeat([][]byte{fmt.Appendf(nil, `{"k":%q,"n":1}`, strings.Repeat("a", 1000))}, 3000)
+	const pushes = 8
+	results := make(chan error, pushes)
+	for range pushes {
+		go func() {
+			_, err := s.Push(t.Context(), Request{Lines: big})
+			results <- err
+		}()
+	}
+	must(t, <-results)
+	must(t, <-results)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := s.Push(ctx, Request{Lines: append([][]byte{[]byte("nonsense")}, big...), Whole: true})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a push without room: %v", err)
+	}
+	s.mu.Lock()
+	queued, parsing := r.queued, s.parsing
+	s.mu.Unlock()
+	if queued+parsing > QueueBytes || len(results) > 0 {
+		t.Errorf("%d bytes are queued and %d parsed, of %d; %d more pushes have ended", queued, parsing, QueueBytes,
+			len(results))
+	}
+	rows := 0
+	for b := record.NewBatch(schema, 0); rows < pushes*len(big); b.Reset() {
+		must(t, r.Poll(b))
+		rows += b.Len()
+		if b.Len() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for range pushes - 2 {
+		must(t, <-results)
+	}
+	if r.queued+s.parsing != 0 {
+		t.Errorf("%d bytes are queued and %d parsed when all has been read", r.queued, s.parsing)
+	}
+}
