@@ -304,8 +304,8 @@ func serverMetrics(jobs *job.Manager, listeners []listening) func(*server.Server
 				add(metrics.Job{Name: status.Name, State: string(status.State), Restarts: status.Restarts})
 				if r := status.Replacement; r != nil {
 					state := job.Active // that it catches up is seen at what waits to be read
-					if r.State == job.Starting {
-						state = job.Starting
+					if r.State == job.Starting || r.State == job.BackingOff {
+						state = r.State
 					}
 					add(metrics.Job{Name: status.Name + server.ReplacementSuffix, State: string(state)})
 				}

@@ -28,12 +28,10 @@ type job struct {
 	// began has the result of a start; nil if none is under way. cancelStart ends it early.
 	began       chan start
 	cancelStart context.CancelFunc
-	// failures are the times of the failures within the policy's time.
-	failures []time.Time
-	row      int         // failures one after the other
-	retry    *time.Timer // nil if nothing is waited for
-	restarts uint64      // how many times it was started again after a failure
-	waiting  []chan error
+	failures    failures
+	retry       *time.Timer // nil if nothing is waited for
+	restarts    uint64      // how many times it was started again after a failure
+	waiting     []chan error
 	// beside is the replacement that runs beside the job, and left the one that ran when the
 	// process ended; nil if there is none.
 	beside *beside
@@ -132,7 +130,7 @@ func (j *job) turn(to State, format string, args ...any) {
 	j.mu.Lock()
 	from := j.seen.State
 	j.seen.State, j.seen.Cause, j.seen.Since = to, cause, time.Now().UTC()
-	j.seen.Failures, j.seen.Restarts, j.seen.Next = j.row, j.restarts, nil
+	j.seen.Failures, j.seen.Restarts, j.seen.Next = j.failures.row, j.restarts, nil
 	j.shown = nil
 	if to == Active || to == Paused || to == Finished {
 		j.shown = j.running
@@ -175,9 +173,12 @@ func (j *job) run() {
 				caught = j.beside.caught
 			}
 		}
-		var retry <-chan time.Time
+		var retry, besideRetry <-chan time.Time
 		if j.retry != nil {
 			retry = j.retry.C
+		}
+		if j.beside != nil && j.beside.retry != nil {
+			besideRetry = j.beside.retry.C
 		}
 		select {
 		case c := <-j.commands:
@@ -194,6 +195,9 @@ func (j *job) run() {
 			j.besideBegan(s)
 		case err := <-caught:
 			j.besideCaught(err)
+		case <-besideRetry:
+			j.beside.retry = nil
+			j.launchBeside("tried again")
 		case <-ended:
 			j.hasEnded()
 		case <-retry:
@@ -291,7 +295,7 @@ func (j *job) want(d Desired) error {
 	j.mu.Lock()
 	j.entry = e
 	j.mu.Unlock()
-	j.row, j.failures = 0, nil // the user wants it: all tries are there again
+	j.failures = failures{} // the user wants it: all tries are there again
 	if j.state() == Finished && d == ShouldRun {
 		j.stop("started again")
 	}
@@ -431,24 +435,15 @@ func (j *job) free() {
 func (j *job) hasFailed(err error) {
 	j.free()
 	p := j.m.cfg.Policy
-	now := time.Now()
-	if j.row > 0 && len(j.failures) > 0 && now.Sub(j.failures[len(j.failures)-1]) > p.Within {
-		j.row, j.failures = 0, nil
-	}
-	j.row++
-	j.failures = append(j.failures, now)
-	for len(j.failures) > 0 && now.Sub(j.failures[0]) > p.Within {
-		j.failures = j.failures[1:]
-	}
+	delay, again := j.failures.add(p)
 	switch {
 	case errors.Is(err, ErrPermanent):
 		j.turn(Failed, "%v", err)
-	case len(j.failures) >= p.Most:
-		j.turn(Failed, "%v; it has failed %d times within %v and is not started again", err, len(j.failures), p.Within)
+	case !again:
+		j.turn(Failed, "%v; it has failed %d times within %v and is not started again", err, p.Most, p.Within)
 	default:
-		delay := p.delay(j.row)
 		j.turn(BackingOff, "%v; started again after %v", err, delay)
-		next := now.Add(delay).UTC()
+		next := time.Now().Add(delay).UTC()
 		j.mu.Lock()
 		j.seen.Next = &next
 		j.mu.Unlock()
@@ -505,7 +500,7 @@ func (j *job) restart() error {
 	}
 	j.stop("restarted")
 	j.program = nil
-	j.row, j.failures = 0, nil
+	j.failures = failures{}
 	j.reconcile("restarted")
 	return nil
 }
@@ -652,7 +647,7 @@ func (j *job) become(e entry, p Program, fault error) {
 	j.entry = e
 	j.mu.Unlock()
 	j.program, j.fault = p, fault
-	j.row, j.failures = 0, nil
+	j.failures = failures{}
 	j.show()
 }
 

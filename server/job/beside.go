@@ -79,6 +79,11 @@ type beside struct {
 	// nil again and again while the catalog cannot be written.
 	began  chan besideStart
 	caught chan error
+	// ran says that it has been started. Then a failure may pass: failures counts them, and retry
+	// fires when it is started again; it is nil if nothing is waited for.
+	ran      bool
+	failures failures
+	retry    *time.Timer
 	// said says that it was said that the catalog cannot be written.
 	said    bool
 	outcome chan error
@@ -169,9 +174,17 @@ func (j *job) startBeside(e entry, p Replacement, outcome chan error, cause stri
 		j.m.store.dropBeside(j.name, e.Generation)
 		return fmt.Errorf("job %q: %w for both", j.name, ErrMemory)
 	}
+	j.beside = &beside{entry: e, program: p, taken: need, outcome: outcome}
+	j.launchBeside(cause)
+	return nil
+}
+
+// launchBeside starts the replacement, for the first time or once more.
+func (j *job) launchBeside(cause string) {
+	b := j.beside
+	e, p := b.entry, b.program
 	ctx, cancel := context.WithCancel(j.m.ctx)
-	b := &beside{entry: e, program: p, taken: need, cancel: cancel, began: make(chan besideStart, 1), outcome: outcome}
-	j.beside = b
+	b.cancel, b.began = cancel, make(chan besideStart, 1)
 	j.showBeside(Starting)
 	j.say(fmt.Sprintf("a replacement starts beside it, generation %d: %s", e.Generation, cause))
 	folder, began := j.m.store.state(j.name, e.Generation), b.began
@@ -188,7 +201,6 @@ func (j *job) startBeside(e entry, p Replacement, outcome chan error, cause stri
 		r, err := contained(func() (Candidate, error) { return p.StartBeside(ctx, folder, say) })
 		began <- besideStart{r, err}
 	}()
-	return nil
 }
 
 // sayOf notes something that a replacement has said, also after it has taken over.
@@ -228,18 +240,20 @@ func (j *job) besideBegan(s besideStart) {
 		return
 	}
 	if s.err != nil {
-		j.giveUp(fmt.Errorf("it does not start: %w", s.err))
+		j.besideFailed(fmt.Errorf("it does not start: %w", s.err))
 		return
 	}
+	b.ran = true
 	ctx, cancel := context.WithCancel(j.m.ctx)
 	b.cancel()
 	b.cancel = cancel
-	b.caught = make(chan error, 1)
+	caught := make(chan error, 1)
+	b.caught = caught
 	j.showBeside(StateCatchingUp)
 	j.say("the replacement runs, and takes over when it has read what its sources have")
 	go func() {
 		_, err := contained(func() (struct{}, error) { return struct{}{}, s.running.CatchUp(ctx) })
-		b.caught <- err
+		caught <- err
 	}()
 }
 
@@ -251,7 +265,7 @@ func (j *job) besideCaught(err error) {
 		return
 	}
 	if err != nil {
-		j.giveUp(err)
+		j.besideFailed(err)
 		return
 	}
 	before, old := j.entry, j.running
@@ -262,7 +276,8 @@ func (j *job) besideCaught(err error) {
 			j.say(fmt.Sprintf("the replacement has caught up and cannot take over: %v; it is tried again", err))
 			b.said = true
 		}
-		time.AfterFunc(takeOverAgain, func() { b.caught <- nil })
+		caught := b.caught
+		time.AfterFunc(takeOverAgain, func() { caught <- nil })
 		return
 	}
 	if err := b.running.TakeOver(old); err != nil {
@@ -297,6 +312,26 @@ func (j *job) besideCaught(err error) {
 	j.settle()
 }
 
+// besideFailed plans the next try of a replacement that has failed, as for a job. One that has
+// never started, or has failed too often, is given up.
+func (j *job) besideFailed(err error) {
+	b := j.beside
+	policy := j.m.cfg.Policy
+	delay, again := b.failures.add(policy)
+	switch {
+	case !b.ran || errors.Is(err, ErrPermanent):
+		j.giveUp(err)
+	case !again:
+		j.giveUp(fmt.Errorf("%w; it has failed %d times within %v", err, policy.Most, policy.Within))
+	default:
+		j.haltBeside()
+		b.retry = time.NewTimer(delay)
+		j.showBeside(BackingOff)
+		j.say(fmt.Sprintf("the replacement, generation %d, has failed, and is started again after %v: %v",
+			b.entry.Generation, delay, err))
+	}
+}
+
 // giveUp ends the replacement and removes its state. The job goes on as it is.
 func (j *job) giveUp(why error) {
 	b := j.beside
@@ -316,18 +351,30 @@ func (j *job) endBeside() {
 	if b == nil {
 		return
 	}
+	j.haltBeside()
+	j.m.memory.Add(-b.taken)
+	j.beside = nil
+	j.showBeside("")
+}
+
+// haltBeside stops what runs of the replacement, and what is waited for.
+func (j *job) haltBeside() {
+	b := j.beside
 	b.cancel()
+	if b.retry != nil {
+		b.retry.Stop()
+		b.retry = nil
+	}
 	if b.began != nil {
 		b.running = (<-b.began).running
+		b.began = nil
 	}
 	if b.running != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), j.m.cfg.StopTimeout)
 		_ = b.running.Stop(ctx) // nobody has seen its results
 		cancel()
 	}
-	j.m.memory.Add(-b.taken)
-	j.beside = nil
-	j.showBeside("")
+	b.running, b.caught = nil, nil
 }
 
 // abort gives up the replacement because the user wants it.

@@ -328,9 +328,27 @@ func TestBesideGivenUp(t *testing.T) {
 			w.catchingUp()
 			must(w, w.m.Abort(w.Context(), "one"))
 		}, false},
-		{"failure", "fp=2 slow", "the disk is full", func(w *besideWorld) {
+		{"failures", "fp=2 slow", "it has failed 3 times", func(w *besideWorld) {
+			for range quick.Most {
+				w.catchingUp()
+				begun := w.f.starts.Load()
+				w.f.candidate(w.dir, "one").end(errors.New("the disk is full"))
+				w.until("started again", func(s Status) bool {
+					return s.Replacement == nil || w.f.starts.Load() > begun
+				})
+			}
+		}, false},
+		{"no use", "fp=2 slow", "that is no job", func(w *besideWorld) {
 			w.catchingUp()
+			w.f.candidate(w.dir, "one").end(fmt.Errorf("%w: that is no job", ErrPermanent))
+		}, false},
+		{"abort while it waits", "fp=2 slow", "the user has aborted it", func(w *besideWorld) {
+			w.catchingUp()
+			w.m.cfg.Policy.Min = time.Hour
+			w.m.cfg.Policy.Max = time.Hour
 			w.f.candidate(w.dir, "one").end(errors.New("the disk is full"))
+			w.until("backing off", func(s Status) bool { return s.Replacement.State == BackingOff })
+			must(w, w.m.Abort(w.Context(), "one"))
 		}, false},
 		{"stop", "fp=2 slow", "the user wants the job stopped", func(w *besideWorld) {
 			w.catchingUp()
@@ -375,6 +393,26 @@ func TestBesideOldFails(t *testing.T) {
 	w.f.candidate(w.dir, "one").caughtUp()
 	must(t, <-ended)
 	w.is("fp=2 slow", 2)
+}
+
+// TestBesideFails has a replacement fail for a while: it is started again, goes on where it was,
+// and takes over.
+func TestBesideFails(t *testing.T) {
+	w := newBeside(t)
+	ended := w.put("fp=2 slow")
+	for range quick.Most - 1 {
+		w.catchingUp()
+		begun := w.f.starts.Load()
+		w.f.candidate(w.dir, "one").end(errors.New("the broker is away"))
+		w.until("started again", func(s Status) bool { return w.f.starts.Load() > begun })
+	}
+	w.said("the replacement, generation 2, has failed, and is started again after ")
+	w.is("fp=1 view=v", 1)
+	w.catchingUp()
+	w.f.candidate(w.dir, "one").caughtUp()
+	must(t, <-ended)
+	w.is("fp=2 slow", 2)
+	w.folders("1", "2")
 }
 
 // TestBesideFullDisk takes the catalog away when a replacement has caught up: it takes over when it

@@ -42,7 +42,8 @@
 //	replacement.sql is removed                        a crash before this: the next start does it
 //
 // A crash before the first step leaves both: the next start resumes the replacement beside the old
-// job. If the replacement fails, or Abort, Stop or Delete ends it, its folder is removed and the
+// job. A replacement that fails after it has run is started again as a job is. If it does not start
+// at first, fails too often, or is ended by Abort, Stop or Delete, its folder is removed and the
 // old job is as it was.
 //
 // # What runs

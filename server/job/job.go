@@ -212,3 +212,24 @@ func (p Policy) delay(failures int) time.Duration {
 	}
 	return min(d, p.Max)
 }
+
+// failures are the failures of one job or replacement that count for a Policy.
+type failures struct {
+	times []time.Time // within the policy's time
+	row   int         // how many there have been one after the other
+}
+
+// add adds a failure. It returns how long to wait before it is tried again; again is false if it is
+// not, because there have been too many.
+func (f *failures) add(p Policy) (delay time.Duration, again bool) {
+	now := time.Now()
+	if f.row > 0 && len(f.times) > 0 && now.Sub(f.times[len(f.times)-1]) > p.Within {
+		*f = failures{}
+	}
+	f.row++
+	f.times = append(f.times, now)
+	for len(f.times) > 0 && now.Sub(f.times[0]) > p.Within {
+		f.times = f.times[1:]
+	}
+	return p.delay(f.row), len(f.times) < p.Most
+}
