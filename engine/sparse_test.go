@@ -83,7 +83,11 @@ func waits(e *engine.Engine) bool {
 	before := e.Stats()
 	time.Sleep(5 * time.Millisecond)
 	after := e.Stats()
-	return after.Epochs.Withheld > 0 && after.Agents[0].Stalls[core.StallEpoch].Count > 0 && before.Counters().In == after.Counters().In
+	if len(after.Agents) == 0 { // the runner has told nothing yet
+		return false
+	}
+	return after.Epochs.Withheld > 0 && after.Agents[0].Stalls[core.StallEpoch].Count > 0 &&
+		before.Counters().In == after.Counters().In
 }
 
 // Goal: snapshots that hold all tables stop no plan with windows: records wait until one is closed, and Stats says why. Method:
