@@ -191,6 +191,15 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	released := false
+	defer func() {
+		if !released { // parse has panicked
+			s.mu.Lock()
+			s.parsing -= size
+			s.wakeAll()
+			s.mu.Unlock()
+		}
+	}()
 	// Most of the time all readers lack the same lines, which are parsed while nothing is locked.
 	parsed, result, err := s.parse(&q, skip)
 	if err == nil && q.Whole && result.Rejected > 0 {
@@ -198,6 +207,7 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 	}
 	s.mu.Lock()
 	s.parsing -= size
+	released = true
 	open := s.open()
 	if err == nil {
 		err = s.takes(open, &q)
