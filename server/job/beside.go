@@ -158,6 +158,9 @@ func (j *job) resumeBeside() {
 	if err == nil {
 		err = j.startBeside(*e, p.(Replacement), make(chan error, 1), "it ran when the process ended")
 	}
+	if err == nil {
+		j.beside.ran = true // what it has read is worth another try
+	}
 	if err != nil {
 		j.say(fmt.Sprintf("the replacement that ran when the process ended, generation %d, is given up, and the old "+
 			"job goes on: %v", e.Generation, err))

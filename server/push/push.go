@@ -215,9 +215,7 @@ func (s *Source) Push(ctx context.Context, q Request) (Result, error) {
 	if err == nil {
 		result, err = s.enqueue(open, &q, size, skip, parsed, result)
 	}
-	if err != nil {
-		s.wakeAll() // others may have the room
-	}
+	s.wakeAll() // others may have the room that duplicates did not need
 	s.mu.Unlock()
 	if err != nil {
 		return Result{}, err

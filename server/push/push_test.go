@@ -287,3 +287,34 @@ func TestPushesThatDoNotFit(t *testing.T) {
 		t.Errorf("%d bytes are queued and %d parsed when all has been read", r.queued, s.parsing)
 	}
 }
+
+// Goal: a push that has room wakes others even if it queues nothing. Method: a push waits for room,
+// the room comes without a word, and then a producer sends again what it has sent.
+func TestDuplicatesWakeOthers(t *testing.T) {
+	s, schema := newSource(t)
+	r := s.Reader()
+	again := Request{Producer: "p", First: 1, Lines: records(1, 1)}
+	_, err := s.Push(t.Context(), again)
+	must(t, err)
+	must(t, r.Poll(record.NewBatch(schema, 0)))
+	s.mu.Lock()
+	s.parsing = QueueBytes - 1000
+	s.mu.Unlock()
+	result := make(chan error, 1)
+	go func() {
+		_, err := s.Push(t.Context(), Request{Lines: records(1, 1000)})
+		result <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // it waits
+	s.mu.Lock()
+	s.parsing = 0
+	s.mu.Unlock()
+	_, err = s.Push(t.Context(), again)
+	must(t, err)
+	select {
+	case err := <-result:
+		must(t, err)
+	case <-time.After(time.Minute):
+		t.Error("it still waits")
+	}
+}
