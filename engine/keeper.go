@@ -155,7 +155,8 @@ type StateStats struct {
 	// Last are the last MaxCheckpoints saves, those that failed included, the newest at the end.
 	Last []StateEvent
 	// CaughtUp says that each reader that was resumed has since had nothing to give, or has ended,
-	// and that each knows how much waits, if it is a record.Lagging.
+	// and that each knows how much waits, if it is a record.Lagging. It is false again while a
+	// split that was found later, such as a new partition of Kafka, has not been heard of.
 	CaughtUp bool
 }
 

@@ -19,7 +19,10 @@ import (
 //
 // If ctx is done before, the plan is removed without that: its writer gets nothing more, and the
 // context of its Write is done. So a plan whose writer hangs, which holds the whole engine up, can
-// be removed. The error wraps ErrRemoving then: the plan will be gone soon.
+// be removed. The error wraps ErrRemoving then: the plan will be gone soon. RemovePlan waits for an
+// AddPlan that is under way, and that for a save. If a writer hangs in that save, end the context
+// of AddPlan first; an AddPlan that has got further ends with the save, or when the engine is
+// closed.
 //
 // If the engine keeps a State, a generation is made before, and the writer of a plan whose rows
 // wait for generations (record.Transactional) gets what that has. RemovePlan returns when another

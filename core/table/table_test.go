@@ -463,7 +463,7 @@ func TestTurns(t *testing.T) {
 				}
 				got := bk.turns >> (turnBits * j) & (1<<turnBits - 1)
 				if got != x.turnsOf(hash) || bk.tags[j] != tagOf(hash) {
-					t.Fatalf("%d buckets, split %d: place %d of bucket %d has the turns %b and tag %x, expected %b and %x",
+					t.Fatalf("%d buckets, split %d: place %d of bucket %d has the turns %b and tag %x, want %b and %x",
 						x.count, x.split, j, b, got, bk.tags[j], x.turnsOf(hash), tagOf(hash))
 				}
 			}

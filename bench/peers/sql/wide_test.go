@@ -35,9 +35,9 @@ var ofWideAll = []string{
 }
 
 // wideQuotients are quotients and averages, of records and of groups, and what PostgreSQL is asked
-// for. It chooses the digits of each quotient by its size, at least those of both numbers. Here a
-// quotient is rounded once, to the digits that its type has. So one of the numbers gets 60 digits
-// there, which are then rounded.
+// for. It chooses the digits of each quotient by its size, and never fewer than the numbers have.
+// Here a quotient is rounded once, to the digits that its type has. So one of the numbers gets 60
+// digits there, which are then rounded.
 var wideQuotients, wideMeans = [][2]string{
 	{"round(d / 7, 5)", "round(d::numeric(100,60) / 7, 5)"},
 	{"(d / 3.7)::numeric(38,2)", "(d::numeric(100,60) / 3.7)::numeric(38,2)"},
