@@ -32,6 +32,9 @@ type alignment struct {
 	// target is N, then E, while a cut is wanted; it is 0 otherwise. The keeper stores it, and
 	// wakes the outputs after that.
 	target atomic.Uint64
+	// awaits is the output that the keeper waits for; nil if it waits for none. RemovePlan loads it
+	// to find out whose writer holds up a save; it knows nothing else by it.
+	awaits atomic.Pointer[output]
 
 	mu sync.Mutex // guards what follows, and output.written, off the data path
 	// epoch is E, and slot has its cut; epoch is 0 as long as none has been chosen.
@@ -139,7 +142,9 @@ func (k *keeper) pinAligned(outs []*output) (slot int, err error) {
 	})
 	a.mu.Unlock()
 	wakeAligned(outs)
+	defer a.awaits.Store(nil)
 	for _, o := range waiting {
+		a.awaits.Store(o)
 		select {
 		case <-o.reached:
 		case <-o.through:

@@ -84,6 +84,9 @@ func TickAt(e *Engine, after time.Duration) (due time.Duration) {
 // HangAfter replaces SlowWriter.
 func (s *State) HangAfter(d time.Duration) { s.patience = d }
 
+// Held says whether a save waits for a writer.
+func (e *Engine) Held() bool { return e.heldBy() != nil }
+
 // StartWrapped starts an engine whose runners step what wrap makes of their agents.
 func StartWrapped(ctx context.Context, cfg Config, wrap func(core.Agent) core.Agent) (*Engine, error) {
 	e, err := newEngine(ctx, cfg)

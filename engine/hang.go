@@ -218,11 +218,19 @@ func (o *output) closeWriter() error {
 	return o.writer.Close()
 }
 
-// heldBy is an output in whose writer the keeper is; nil if there is none.
-func (k *keeper) heldBy() *output {
-	for _, b := range k.engine.branches() {
-		if b.output != nil && b.output.keeping.read(k.state.patience).name != "" {
-			return b.output
+// heldBy is an output whose writer a save waits for; nil if there is none.
+func (e *Engine) heldBy() *output {
+	k := e.keeper
+	if k == nil {
+		return nil
+	}
+	for _, b := range e.branches() {
+		o := b.output
+		switch {
+		case o == nil:
+		case o.keeping.read(k.state.patience).name != "",
+			k.alignment.awaits.Load() == o && o.writing.read(k.state.patience).name != "":
+			return o
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/velo-engine/velo/core"
 	"github.com/velo-engine/velo/plan"
@@ -18,11 +19,10 @@ import (
 // plan writes at the end of all input. Then the writer is closed, and RemovePlan returns.
 //
 // If ctx is done before, the plan is removed without that: its writer gets nothing more, and the
-// context of its Write is done. So a plan whose writer hangs, which holds the whole engine up, can
-// be removed. The error wraps ErrRemoving then: the plan will be gone soon. RemovePlan waits for an
-// AddPlan that is under way, and that for a save. If a writer hangs in that save, end the context
-// of AddPlan first; an AddPlan that has got further ends with the save, or when the engine is
-// closed.
+// contexts of its calls are done. So a plan whose writer hangs, which holds the whole engine up,
+// can be removed. The error wraps ErrRemoving then: the plan will be gone soon. The plan stays if
+// ctx is done while RemovePlan waits for an AddPlan, or for a save in which the writer of another
+// plan hangs; the error names that plan, which must be removed first.
 //
 // If the engine keeps a State, a generation is made before, and the writer of a plan whose rows
 // wait for generations (record.Transactional) gets what that has. RemovePlan returns when another
@@ -42,29 +42,13 @@ func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 	if err := e.callback(); err != nil {
 		return fmt.Errorf("engine: plan not removed: %w", err)
 	}
-	if err := e.inlets.lock(ctx); err != nil {
-		return fmt.Errorf("engine: plan not removed: %w", err)
+	certain, removed := make(chan struct{}), make(chan error, 1)
+	go func() { removed <- e.removePlan(ctx, p, sync.OnceFunc(func() { close(certain) })) }()
+	select {
+	case err := <-removed: // until it is certain, removePlan heeds ctx
+		return err
+	case <-certain:
 	}
-	b, err := e.planToRemove(p)
-	if err != nil {
-		e.inlets.unlock()
-		return fmt.Errorf("engine: plan not removed: %w", err)
-	}
-	removed := make(chan error, 1)
-	e.helpers.Go(func() {
-		err := e.lastSave(ctx, b)
-		if err == nil {
-			err = e.lastEpoch(ctx, b)
-		}
-		if err == nil {
-			err = e.leavePlan(b)
-		}
-		e.inlets.unlock()
-		if err == nil {
-			err = errors.Join(e.endOutput(ctx, b), e.saveWithout(ctx))
-		}
-		removed <- err
-	})
 	select {
 	case err := <-removed:
 		return err
@@ -77,40 +61,107 @@ func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 var ErrRemoving = errors.New("it is being removed, when the runners are through with a long step and its writer is " +
 	"done")
 
+// removePlan removes a plan. It calls certain when that can no longer fail.
+func (e *Engine) removePlan(ctx context.Context, p *plan.Plan, certain func()) error {
+	b, err := e.lockToRemove(ctx, p, certain)
+	if err != nil {
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	}
+	e.helpers.Add(1) // under the lock, so before the engine waits for them
+	defer e.helpers.Done()
+	err = e.lastSave(ctx, b)
+	if err == nil {
+		err = e.lastEpoch(ctx, b, certain)
+	}
+	if err == nil {
+		err = e.leavePlan(ctx, b, certain)
+	}
+	e.inlets.unlock()
+	if err != nil {
+		return fmt.Errorf("engine: plan not removed: %w", err)
+	}
+	return errors.Join(e.endOutput(ctx, b), e.saveWithout(ctx))
+}
+
+// lockToRemove takes the lock of the inlets and finds the branch of a plan. If ctx is done before,
+// AddPlan or RemovePlan has the lock. It may be waiting for the writer of the plan, directly or not.
+func (e *Engine) lockToRemove(ctx context.Context, p *plan.Plan, certain func()) (*branch, error) {
+	if err := e.inlets.lock(ctx); err != nil {
+		b := e.branchOf(p)
+		if b == nil || len(e.branches()) == 1 || b.output == nil || b.output.held().name == "" {
+			return nil, heldUp(e.heldBy(), err)
+		}
+		b.abandon()
+		certain()
+		if e.inlets.lock(e.readCtx) != nil {
+			return nil, e.over()
+		}
+	}
+	b, err := e.planToRemove(p)
+	if err != nil {
+		e.inlets.unlock()
+	}
+	return b, err
+}
+
+// branchOf is the branch of a plan; nil if the engine does not run it.
+func (e *Engine) branchOf(p *plan.Plan) *branch {
+	for _, b := range e.branches() {
+		if b.cfg.Plan == p {
+			return b
+		}
+	}
+	return nil
+}
+
+// abandon has a plan that is being removed hold nothing up any more. Its writer gets nothing more.
+func (b *branch) abandon() {
+	b.leaving.Store(true) // before its writer's calls fail because of that
+	b.end()
+	if b.output != nil {
+		b.output.giveUp()
+	}
+}
+
+// heldUp adds to an error that the keeper is in a writer. o is nil if it is in none.
+func heldUp(o *output, err error) error {
+	if o == nil {
+		return err
+	}
+	return fmt.Errorf("the writer of %s %s, and the state cannot be saved without it: remove that plan first: %w",
+		nameOf(o.branch.cfg.Plan), o.held().words, err)
+}
+
 // planToRemove finds the branch of a plan that can be removed.
 func (e *Engine) planToRemove(p *plan.Plan) (*branch, error) {
 	if e.inlets.sealed || e.stopping.Load() || e.epochs.Ended() {
 		return nil, e.over()
 	}
-	i := slices.IndexFunc(e.branches(), func(b *branch) bool { return b.cfg.Plan == p })
+	b := e.branchOf(p)
 	switch {
-	case i < 0:
+	case b == nil:
 		return nil, errors.New("the engine does not run it")
 	case len(e.branches()) == 1:
 		return nil, errors.New("it is the only plan of the engine: Shutdown ends the engine")
 	}
-	return e.branches()[i], nil
+	return b, nil
 }
 
 // lastSave has the writers get everything so far, also the writer that gets its rows with a
 // generation only. The error says that nothing can be saved.
 func (e *Engine) lastSave(ctx context.Context, b *branch) error {
-	if e.keeper == nil {
+	if e.keeper == nil || b.leaving.Load() {
 		return nil
 	}
 	err := e.Checkpoint(ctx)
-	if err == nil {
-		return nil
+	if err == nil || ctx.Err() == nil {
+		return err
 	}
-	if ctx.Err() != nil { // then it is removed without that
-		o := e.keeper.heldBy()
-		if o == nil || o == b.output {
-			return nil
-		}
-		err = fmt.Errorf("the writer of %s %s, and the state cannot be saved without it: remove that plan first: %w",
-			nameOf(o.branch.cfg.Plan), o.held().words, err)
+	o := e.heldBy()
+	if o == nil || o == b.output {
+		return nil // the plan is removed without that
 	}
-	return fmt.Errorf("engine: plan not removed: %w", err)
+	return heldUp(o, err)
 }
 
 // saveWithout has the state forget a plan that has been removed.
@@ -124,36 +175,54 @@ func (e *Engine) saveWithout(ctx context.Context) error {
 	return nil
 }
 
-// lastEpoch waits for the last epoch that has a plan. If ctx is done first, the plan holds nothing
-// up any more. The error says that the engine ends.
-func (e *Engine) lastEpoch(ctx context.Context, b *branch) error {
+// lastEpoch waits for the last epoch that has a plan. If ctx is done first, the plan is abandoned.
+// The error says that the engine ends.
+func (e *Engine) lastEpoch(ctx context.Context, b *branch, certain func()) error {
+	if b.leaving.Load() {
+		return nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(e.readCtx, cancel)()
 	err := e.wait(ctx, e.epochs.Want())
 	switch {
 	case errors.Is(err, ErrEnded):
-		return fmt.Errorf("engine: plan not removed: %w", err)
+		return err
 	case e.readCtx.Err() != nil:
-		return fmt.Errorf("engine: plan not removed: %w", e.over())
+		return e.over()
 	case err == nil || errors.Is(err, ErrNoImage):
 		return nil
 	}
-	b.leaving.Store(true) // before its writer's calls fail because of that
-	b.end()
-	if b.output != nil {
-		b.output.giveUp()
-	}
+	b.abandon()
+	certain()
 	return nil
+}
+
+// lockToRemove takes the lock of the plans to remove one. If ctx is done before, the plan is
+// abandoned, because its writer may hold up the save that has the lock. If another's does,
+// lockToRemove fails; a plan that has been abandoned waits until the other is removed, too.
+func (k *keeper) lockToRemove(ctx context.Context, b *branch, certain func()) error {
+	err := k.lockPlans(ctx)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	if !b.leaving.Load() {
+		if o := k.engine.heldBy(); o != nil && o != b.output {
+			return heldUp(o, err)
+		}
+		b.abandon()
+		certain()
+	}
+	return k.lockPlans(context.Background())
 }
 
 // leavePlan takes a branch out of everything that runs. While the epochs are held, all readers and
 // partitions have answered the same epoch, so no mark of the plan is on the way that anybody waits
 // for. The caller holds the lock of the inlets.
-func (e *Engine) leavePlan(b *branch) error {
+func (e *Engine) leavePlan(ctx context.Context, b *branch, certain func()) error {
 	if k := e.keeper; k != nil {
-		if err := k.lockPlans(context.Background()); err != nil {
-			return fmt.Errorf("engine: plan not removed: %w", err)
+		if err := k.lockToRemove(ctx, b, certain); err != nil {
+			return err
 		}
 		defer k.unlockPlans()  // after the epochs have been released
 		if k.held.cut != nil { // it has the plan, and would be refused for ever
@@ -161,10 +230,11 @@ func (e *Engine) leavePlan(b *branch) error {
 			k.held = pinned{}
 		}
 	}
+	certain()
 	_, held := e.holdEpochs()
 	defer e.epochs.Release()
 	if !held {
-		return fmt.Errorf("engine: plan not removed: %w", e.over())
+		return e.over()
 	}
 	whole := !b.ended.Load()
 	b.ended.Store(true) // what goes wrong in it from now on is nobody's concern
@@ -180,7 +250,7 @@ func (e *Engine) leavePlan(b *branch) error {
 	}
 	for _, r := range e.partitionOn {
 		if err := e.send(context.Background(), r, func() { r.removePartitions(b) }); err != nil {
-			return fmt.Errorf("engine: plan not removed: %w", e.over()) // it ends, and everything with it
+			return e.over() // it ends, and everything with it
 		}
 	}
 	if b.output != nil && whole && e.epochs.Visible() >= b.begins {
