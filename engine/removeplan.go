@@ -84,7 +84,8 @@ func (e *Engine) removePlan(ctx context.Context, p *plan.Plan, certain func()) e
 }
 
 // lockToRemove takes the lock of the inlets and finds the branch of a plan. If ctx is done before,
-// AddPlan or RemovePlan has the lock. It may be waiting for the writer of the plan, directly or not.
+// AddPlan or RemovePlan has the lock. It may be waiting for the writer of the plan, directly or
+// not.
 func (e *Engine) lockToRemove(ctx context.Context, p *plan.Plan, certain func()) (*branch, error) {
 	if err := e.inlets.lock(ctx); err != nil {
 		b := e.branchOf(p)

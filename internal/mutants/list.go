@@ -884,9 +884,16 @@ var others = []mutant{
 	},
 	{
 		name: "engine: a removed plan is not saved before", breaks: "its writer lacks the last rows",
-		file: "engine/removeplan.go", in: "func (e *Engine) RemovePlan(",
-		old: "err := e.lastSave(ctx, b)",
-		new: "var err error",
+		file: "engine/removeplan.go", in: "func (e *Engine) removePlan(",
+		old: "err = e.lastSave(ctx, b)",
+		new: "err = nil",
 		pkg: "engine", run: "TestStateHasAddedPlans",
+	},
+	{
+		name: "engine: a plan whose writer holds up AddPlan stays", breaks: "only the end of the engine helps",
+		file: "engine/removeplan.go", in: "func (e *Engine) lockToRemove(",
+		old: `b.output.held().name == ""`,
+		new: "true",
+		pkg: "engine", run: "TestRemovePlanWhileAddPlanWaits",
 	},
 }
