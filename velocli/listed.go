@@ -18,6 +18,30 @@ const filesName = "files"
 // queryBegin is how a query begins, after comments and brackets.
 var queryBegin = regexp.MustCompile(`(?is)^(\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|VALUES|EXPLAIN|CREATE|INSERT)\b`)
 
+// statementBegin is how SQL begins, after comments and brackets, whether velo has the statement or
+// not: if it does not, its error says what to write instead.
+var statementBegin = regexp.MustCompile(`(?is)^(\s|\(|--[^\n]*\n|/\*.*?\*/)*` +
+	`(SELECT|WITH|VALUES|EXPLAIN|CREATE|INSERT|FROM|DESCRIBE|DESC|SHOW|SUMMARIZE)\s`)
+
+// isStatement says whether an argument is SQL, and no file.
+func isStatement(arg string) bool {
+	_, err := os.Lstat(arg)
+	return err != nil && statementBegin.MatchString(arg)
+}
+
+// explained finds the statement of an EXPLAIN, and leaves spaces where the word was, so that errors
+// have the right places.
+func explained(sql string) (statement string, ok bool) {
+	at := explainBegin.FindStringSubmatchIndex(sql)
+	if at == nil {
+		return "", false
+	}
+	begin, end := at[2], at[3]
+	return sql[:begin] + strings.Repeat(" ", end-begin) + sql[end:], true
+}
+
+var explainBegin = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*(EXPLAIN)\s`)
+
 // queryOf finds the query among the arguments of a command. All others are files, as a shell makes
 // them of a pattern, and may come before or after it.
 func queryOf(args []string) (sql string, listed []string, err error) {

@@ -135,27 +135,28 @@ var commandNames = []string{
 	"query", "run", "explain", "schema", "state", "serve", "apply", "doctor", "completion", "man",
 }
 
-// withCommand adds the command query to a command line that has a SELECT and no command, and takes
-// "help run" for "run --help".
+// withCommand adds the command query to a command line that has a statement of SQL and no command,
+// takes "help run" for "run --help", and has SQL that begins with a comment not be taken for a
+// flag.
 func withCommand(args []string) []string {
 	if len(args) > 0 && args[0] == "help" {
 		return append(slices.Clone(args[1:]), "--help")
+	}
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if strings.HasPrefix(arg, "-") && isStatement(arg) {
+			args[i] = " " + arg
+		}
 	}
 	for _, arg := range args {
 		switch {
 		case slices.Contains(commandNames, arg):
 			return args
-		case isSelect(arg):
+		case isStatement(arg):
 			return append([]string{"query"}, args...)
 		}
 	}
 	return args
-}
-
-// isSelect says whether a text begins like a query.
-func isSelect(text string) bool {
-	fields := strings.Fields(text)
-	return len(fields) > 1 && (strings.EqualFold(fields[0], "select") || strings.EqualFold(fields[0], "with"))
 }
 
 // ending says how a command has ended.

@@ -76,6 +76,29 @@ func TestAsides(t *testing.T) {
 	if out, _, status := velo(t, "", "--help"); status != 0 || !strings.Contains(out, "query") {
 		t.Errorf("--help: status %d\n%s", status, out)
 	}
+	count := fmt.Sprintf(`SELECT count(*) AS n FROM "%s"`, path)
+	plan, _, _ := velo(t, "", "explain", count)
+	for args, want := range map[string]string{
+		count:                            "n\n4\n",
+		"-- how many\n" + count:          "n\n4\n",
+		"/* how many */ (" + count + ")": "n\n4\n",
+		"EXPLAIN " + count:               plan,
+		"-- how\nexplain\n" + count:      plan,
+		"VALUES":                         "", "nonsense of 3 words": "",
+	} {
+		out, errs, status := velo(t, "", args, "--format=csv")
+		if out != want || (status == 0) != (want != "") {
+			t.Errorf("%s: status %d, %s%s", args, status, out, errs)
+		}
+	}
+	for statement, says := range map[string]string{
+		"DESCRIBE t": "velo schema FILE", "FROM t": "begins with SELECT", "CREATE SOURCE s (a int)": "velo run",
+	} {
+		_, errs, status := velo(t, "", statement)
+		if status != 1 || !strings.Contains(errs, says) {
+			t.Errorf("%s: status %d, %s", statement, status, errs)
+		}
+	}
 	for _, command := range []string{"", "query", "run", "state", "serve"} {
 		args := strings.Fields(command)
 		want, _, _ := velo(t, "", append(args, "--help")...)

@@ -114,6 +114,9 @@ func (c *queryCmd) Run(std streams) (err error) {
 		return err
 	}
 	c.listed = listed
+	if statement, ok := explained(sql); ok {
+		return (&explainCmd{pace: c.pace, input: c.input}).explain(statement, std)
+	}
 	plans, f, err := c.plans(sql, streams{stop.stdin(std.in), std.out, std.err}, &c.pace)
 	if err != nil && stop.cutEarly() {
 		return errInterrupted // before the first line, which would say what the columns are
@@ -413,6 +416,11 @@ func (c *explainCmd) Run(std streams) error {
 		return err
 	}
 	c.listed = listed
+	return c.explain(sql, std)
+}
+
+// explain prints the plans of the SELECTs of a text.
+func (c *explainCmd) explain(sql string, std streams) error {
 	plans, f, err := c.plans(sql, std, &c.pace)
 	if err != nil {
 		return err
