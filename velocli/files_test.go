@@ -1,6 +1,7 @@
 package velocli
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -326,4 +327,28 @@ func wide(n int, before string) string {
 		fields = append(fields, before+strconv.Itoa(i))
 	}
 	return strings.Join(fields, ",") + "\n"
+}
+
+// Goal: the report of records that could not be read has each reason once, with a count and the
+// first place, and what comes after the fifth as one.
+func TestReasonsAside(t *testing.T) {
+	lines := []string{"a,b,c,d", "1,2,3,4"}
+	for range 3 {
+		lines = append(lines, "x,2,3,4", "1,y,3,4", "1,2", "1,2,3")
+	}
+	lines = append(lines, "1,2,z,4", "1,2,3,z", `1,"2`)
+	path := write(t, "bad.csv", lines...)
+	sql := fmt.Sprintf(`SELECT count(*) AS n FROM "%s" WHERE a + b + c + d > 0`, path)
+	out, errs, status := velo(t, "", "--format=csv", "--schema=a int, b int, c int, d int", "--readers=1", sql)
+	want := `velo: 15 records could not be read and are not in the result; --quarantine writes them to a file
+  3, the first in line 3: column "a": "x" is not a bigint
+  3, the first in line 4: column "b": "y" is not a bigint
+  6, the first in line 5: 2 fields, expected 4
+  1, the first in line 15: column "c": "z" is not a bigint
+  1, the first in line 16: column "d": "z" is not a bigint
+  1 for other reasons, the first in line 17: the quote at offset 112 is not closed
+`
+	if status != 2 || out != "n\n1\n" || errs != want {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
 }

@@ -1,21 +1,15 @@
 package velocli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
-	"strings"
 
-	"github.com/velo-engine/velo/engine"
 	"github.com/velo-engine/velo/internal/cli"
 	"github.com/velo-engine/velo/plan"
 	"github.com/velo-engine/velo/query"
-	"github.com/velo-engine/velo/readers"
 	"github.com/velo-engine/velo/record"
-	"github.com/velo-engine/velo/server"
 )
 
 // queryCmd runs a SELECT.
@@ -275,131 +269,6 @@ func (c *queryCmd) finish(in *ingest, rows *held, interrupted bool, std streams)
 		return errInterrupted
 	}
 	return err
-}
-
-// quarantine takes the records that could not be read. Only one goroutine calls put.
-type quarantine struct {
-	files *files
-	// engine has the names of files that appear while the query runs; it is set before there are
-	// any.
-	engine *engine.Engine
-	// file gets the records as JSON; nil if nobody asked for that.
-	file *os.File
-	// n counts the records.
-	n int
-	// first describes the first record.
-	first string
-	// err is why the file could not be written.
-	err error
-	// ring gets the records of a server's job, and of is its source; nil if there is none.
-	ring *rejectRing
-	of   string
-
-	// widening is nil if the files cannot be read again, or if nothing was guessed.
-	widening *widening
-	// guess is the column whose guess turned out wrong, for input that cannot be read again.
-	guess string
-}
-
-func newQuarantine(path string, f *files, std streams) (*quarantine, error) {
-	q := &quarantine{files: f}
-	if f.again() {
-		q.widening = newWidening(f)
-	}
-	var err error
-	if path != "" {
-		n := namesOf(f.name, f.listed, std)
-		n.writes("--quarantine", path)
-		if len(n.faults) > 0 {
-			return nil, errors.Join(n.faults...)
-		}
-		q.file, err = os.Create(path)
-	}
-	return q, err
-}
-
-func (q *quarantine) put(reader int, r record.Reject) {
-	file, where := q.files.place(reader, r)
-	if reader >= len(q.files.sources) && q.engine != nil { // it was added while the query ran
-		file = strings.TrimPrefix(q.engine.Stats().Readers[reader].Name, "file ")
-	}
-	if !q.widening.takes(file+", "+where, r.Reason) {
-		q.sayGuess(r.Reason)
-	}
-	if q.ring != nil {
-		q.ring.add(server.Reject{
-			Source: q.of, Place: file + ", " + where, Reason: r.Reason.Error(), Bytes: string(r.Bytes),
-		})
-	}
-	q.n++
-	if q.n == 1 {
-		if len(q.files.paths) > 1 || q.files.set != nil {
-			where = file + ", " + where
-		}
-		q.first = fmt.Sprintf("%s: %v", where, r.Reason)
-	}
-	if q.file == nil || q.err != nil {
-		return
-	}
-	q.err = json.NewEncoder(q.file).Encode(map[string]any{
-		"file": file, "offset": r.Offset, "line": r.Line, "reason": r.Reason.Error(), "bytes": string(r.Bytes),
-	})
-}
-
-// place is the file of a record, and where it is in that file.
-func (f *files) place(reader int, r record.Reject) (file, where string) {
-	file = f.name
-	if reader < len(f.sources) {
-		file = f.sources[reader]
-	}
-	switch {
-	case r.Line > 0:
-		return file, fmt.Sprintf("line %d", r.Line)
-	case r.Offset < 0:
-		return file, "a record"
-	case f.whole != nil:
-		return file, fmt.Sprintf("row %d", r.Offset)
-	case f.ofMessages:
-		return file, fmt.Sprintf("offset %d", r.Offset)
-	}
-	return file, fmt.Sprintf("byte %d", r.Offset)
-}
-
-// sayGuess notes the first column with a value that did not fit its guessed type, for input that
-// cannot be read again.
-func (q *quarantine) sayGuess(reason error) {
-	var e *readers.ValueError
-	if q.guess != "" || q.files.guessed == nil || !errors.As(reason, &e) {
-		return
-	}
-	if i, ok := q.files.schema.Index(e.Column); ok {
-		q.guess = fmt.Sprintf("; column %q was guessed to be %v from what had come until then: --schema "+
-			"declares its type", e.Column, q.files.schema.Field(i).Type)
-	}
-}
-
-func (q *quarantine) close() error {
-	if q.file == nil {
-		return q.err
-	}
-	return errors.Join(q.err, q.file.Close())
-}
-
-// report says how many records there were.
-func (q *quarantine) report(to io.Writer) error {
-	if q.n == 0 {
-		return nil
-	}
-	hint := "; --quarantine writes them to a file"
-	if q.file != nil {
-		hint = ""
-	}
-	what := fmt.Sprintf("%d records could not be read and are not in the result, the first in", q.n)
-	if q.n == 1 {
-		what = "a record could not be read and is not in the result,"
-	}
-	fmt.Fprintf(to, "velo: %s %s%s%s\n", what, q.first, q.guess, hint)
-	return errAside
 }
 
 // explainCmd prints a plan.
