@@ -129,8 +129,8 @@ func heldUp(o *output, err error) error {
 	if o == nil {
 		return err
 	}
-	return fmt.Errorf("the writer of %s %s, and the state cannot be saved without it: remove that plan first: %w",
-		nameOf(o.branch.cfg.Plan), o.held().words, err)
+	return fmt.Errorf("the writer of %s %s, and a save waits for it: give RemovePlan more time, or remove that plan "+
+		"first: %w", nameOf(o.branch.cfg.Plan), o.held().words, err)
 }
 
 // planToRemove finds the branch of a plan that can be removed.
