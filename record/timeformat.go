@@ -100,8 +100,8 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 	isTemplate := !strings.Contains(format, "%")
 	if isTemplate {
 		if era := eraOf(format); era != "" {
-			return fault("%s is not supported: years are from 1678 to 2261; leave it out, or write it in double quotes "+
-				"if it is a text", era)
+			return fault("%s is not supported: years are from 1678 to 2261; leave it out, or write it "+
+				"in double quotes if it is a text", era)
 		}
 		rest = fromTemplate(format)
 	}

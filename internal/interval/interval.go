@@ -54,8 +54,9 @@ func parse(text, unit string) (months int, total length, err error) {
 	case !isTime && total.nanos == 0 && months%int(monthUnits[last]) == 0:
 		return months, total, nil
 	}
-	return 0, length{}, fmt.Errorf("INTERVAL '%s' %s has smaller parts than %ss, which PostgreSQL cuts off: leave out %s, "+
-		"or write no smaller parts", text, strings.ToUpper(unit), last, strings.ToUpper(unit))
+	unit = strings.ToUpper(unit)
+	return 0, length{}, fmt.Errorf("INTERVAL '%s' %s has smaller parts than %ss, which PostgreSQL cuts off: leave out "+
+		"%s, or the smaller parts", text, unit, last, unit)
 }
 
 func parseAll(text, unit string) (months int, total length, err error) {

@@ -178,7 +178,8 @@ func (s *suite) file(name, text string) {
 		case len(columns) == 0:
 		case os.Getenv("VELO_SUITE_FROM") == "none":
 			if from == "" && !fromWord.MatchString(bareText(q)) {
-				s.count(name, q, "", s.compare(q, "t", []suiteColumn{{name: "none", typ: record.Int64}}, nil, columns, rows))
+				none := []suiteColumn{{name: "none", typ: record.Int64}}
+				s.count(name, q, "", s.compare(q, "t", none, nil, columns, rows))
 			}
 		case from != "":
 			s.query(name, q, from, columns, rows)
