@@ -61,6 +61,20 @@ var timeTemplates = []struct{ template, directive string }{
 	{"TZ", "%Z"},
 	{"AM", "%p"},
 	{"PM", "%p"},
+	{"FM", ""}, // numbers may be shorter anyway
+}
+
+// eraOf is the era that a template of PostgreSQL outside of its texts asks for, or "". Read as a
+// text it would make a year of our era of any other.
+func eraOf(format string) string {
+	for i, part := range strings.Split(format, `"`) {
+		for _, era := range []string{"BC", "B.C."} {
+			if i%2 == 0 && strings.Contains(strings.ToUpper(part), era) {
+				return era
+			}
+		}
+	}
+	return ""
 }
 
 // CompileTimeFormat makes a TimeFormat. A time without a zone is in zone; nil is UTC. The format
@@ -83,7 +97,12 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 		return nil, fmt.Errorf("record: time format %q: "+what, append([]any{format}, args...)...)
 	}
 	rest := format
-	if !strings.Contains(format, "%") {
+	isTemplate := !strings.Contains(format, "%")
+	if isTemplate {
+		if era := eraOf(format); era != "" {
+			return fault("%s is not supported: years are from 1678 to 2261; leave it out, or write it "+
+				"in double quotes if it is a text", era)
+		}
 		rest = fromTemplate(format)
 	}
 	has := map[byte]bool{}
@@ -122,6 +141,12 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 	}
 	switch {
 	case oneOf("s"):
+	case isTemplate && oneOf("I") != oneOf("p"):
+		return fault("hours to 12 (HH, HH12) and AM go together: write HH24, or HH12 with AM")
+	case isTemplate && !oneOf("Yy"):
+		return fault("it has no year, expected YYYY or YY")
+	case isTemplate && !oneOf("j") && (!oneOf("mbB") || !oneOf("d")):
+		return fault("it has no day and month, expected DD and MM or MON, or DDD")
 	case !oneOf("Yy"):
 		return fault("it has no year, expected %%Y or %%y")
 	case !oneOf("j") && (!oneOf("mbBh") || !oneOf("de")):

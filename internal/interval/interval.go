@@ -36,19 +36,36 @@ func IsDaysAndTime(text, unit string) bool {
 
 const day = 24 * 3600e9
 
+// parse reads an interval and checks that it has nothing below its last unit, such as the minutes
+// of '1:30' HOUR. PostgreSQL cuts them off, other databases keep them.
 func parse(text, unit string) (months int, total length, err error) {
+	months, total, err = parseAll(text, unit)
+	last := unit[strings.LastIndexByte(unit, ' ')+1:]
+	if err != nil || unit == "" || last == "second" {
+		return months, total, err
+	}
+	finest, isTime := units[last]
+	days := total.nanos - total.clock
+	switch {
+	case isTime && finest < day && total.clock%int64(finest) == 0:
+		return months, total, nil
+	case isTime && finest >= day && total.clock == 0 && days%int64(finest) == 0:
+		return months, total, nil
+	case !isTime && total.nanos == 0 && months%int(monthUnits[last]) == 0:
+		return months, total, nil
+	}
+	unit = strings.ToUpper(unit)
+	return 0, length{}, fmt.Errorf("INTERVAL '%s' %s has smaller parts than %ss, which PostgreSQL cuts off: leave out "+
+		"%s, or the smaller parts", text, unit, last, unit)
+}
+
+func parseAll(text, unit string) (months int, total length, err error) {
 	bad := fmt.Errorf("INTERVAL '%s': expected a number and a unit, such as '10 s' or '1 hour 30 minutes', or "+
 		"'01:30:00'", text)
 	whole := text
 	_, isYears := yearMonth(strings.TrimSpace(text))
-	switch {
-	case unit == "minute to second" && strings.Count(text, ":") == 1 && !strings.Contains(strings.TrimSpace(text), " "):
-		text = "0:" + strings.TrimSpace(text)
-		if rest, ok := strings.CutPrefix(text, "0:-"); ok {
-			text = "-0:" + rest
-		}
-	case unit != "" && !isYears && !strings.ContainsAny(text, " :"):
-		text += " " + strings.Fields(unit)[0]
+	if unit != "" && !isYears && !strings.ContainsAny(text, " :") {
+		text += " " + unit[strings.LastIndexByte(unit, ' ')+1:] // the last, as in PostgreSQL
 	}
 	if m, l, ok := iso(text); ok {
 		return m, l, nil
@@ -65,6 +82,10 @@ func parse(text, unit string) (months int, total length, err error) {
 	for i := 0; i < len(fields); i++ {
 		f := strings.ToLower(fields[i])
 		if strings.Contains(f, ":") {
+			if unit == "minute to second" && strings.Count(f, ":") == 1 {
+				digits := strings.TrimLeft(f, "+-")
+				f = f[:len(f)-len(digits)] + "0:" + digits
+			}
 			ok := total.addClock(f)
 			if !ok {
 				return 0, length{}, bad

@@ -550,7 +550,7 @@ var others = []mutant{
 	},
 	{
 		name: "query: months of half a year", breaks: "INTERVAL '1.5 months' is one month",
-		file: "internal/interval/interval.go", in: "func parse(",
+		file: "internal/interval/interval.go", in: "func parseAll(",
 		old: "case calendar != math.Trunc(calendar):", new: "case calendar < math.Trunc(calendar):",
 		pkg: "internal/interval", run: "TestIntervals",
 	},

@@ -25,6 +25,8 @@
 //
 // A case is a query that reads one table, in any number of SELECTs. The log has how many are right
 // and, for the others, the reasons by their number. Loops of DuckDB's scripts are written out.
+// VELO_SUITE_FROM=none takes the queries without FROM instead, which are most of what a suite has
+// for functions.
 //
 // TestOver, TestDistinctOn, TestSets, TestCombine, TestJoins and TestSubqueries compare random
 // queries with PostgreSQL, and TestMoments with DuckDB.

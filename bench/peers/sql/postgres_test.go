@@ -223,7 +223,9 @@ func (d *postgres) rows(query string, types []record.Type) (all [][]cell, failed
 func (d *postgres) run(text string) (columns []suiteColumn, all [][]any, err error) {
 	// A context with a deadline would close the connection.
 	ctx := context.Background()
-	_, _ = d.conn.Exec(ctx, "SET statement_timeout = 30000")
+	// A suite changes these, and velo does not hear of it.
+	_, _ = d.conn.Exec(ctx, "SET statement_timeout = 30000; SET timezone = 'UTC'; SET datestyle = 'ISO, MDY'; "+
+		"SET intervalstyle = 'postgres'")
 	rows, err := d.conn.Query(ctx, text)
 	if err != nil {
 		return nil, nil, err

@@ -32,7 +32,8 @@ import (
 // statement: postgresql (the default), duckdb or sqlite. Each query that the database answers and
 // that reads one table, in any number of SELECTs, is a case. velo gets the rows of that table and
 // the same text. The log counts what is refused by its reason. VELO_SUITE_SHOW=text shows the cases
-// whose outcome has that text.
+// whose outcome has that text. VELO_SUITE_FROM=none takes the queries without FROM in the place of
+// those over one table.
 func TestSuite(t *testing.T) {
 	folder := os.Getenv("VELO_SUITE")
 	if folder == "" {
@@ -110,6 +111,7 @@ type suite struct {
 // tableNames finds what a query reads.
 var (
 	tableNames = regexp.MustCompile(`(?is)\bfrom\s+("[^"]+"|[a-z_][\w.]*|\()(\s+(as\s+)?[a-z_]\w*)?\s*(,|\()?`)
+	fromWord   = regexp.MustCompile(`(?is)\b(from|table)\b`)
 	joinWord   = regexp.MustCompile(`(?is)\bjoin\b`)
 	commonName = regexp.MustCompile(`(?is)(?:\bwith|\brecursive|,)\s*([a-z_]\w*)\s*(?:\([^()]*\)\s*)?as\s*` +
 		`(?:(?:not\s+)?materialized\s*)?\(\s*(?:select|values|with)\b`)
@@ -118,11 +120,16 @@ var (
 	isQuery   = regexp.MustCompile(`(?is)^[\s(]*(select|with|values)\b`)
 )
 
+// bareText is a query without its texts, and without the FROM of functions.
+func bareText(text string) string {
+	text = quoted.ReplaceAllString(text, "''")
+	return isFrom.ReplaceAllString(fieldFrom.ReplaceAllString(text, "("), "")
+}
+
 // oneTable is the name of the table of a query that reads just one, in any number of SELECTs; ""
 // for another query.
 func oneTable(text string) string {
-	bare := quoted.ReplaceAllString(text, "''")
-	bare = isFrom.ReplaceAllString(fieldFrom.ReplaceAllString(bare, "("), "")
+	bare := bareText(text)
 	if joinWord.MatchString(bare) {
 		return ""
 	}
@@ -166,7 +173,15 @@ func (s *suite) file(name, text string) {
 		if err != nil {
 			continue
 		}
-		if from := oneTable(q); from != "" && len(columns) > 0 {
+		from := oneTable(q)
+		switch {
+		case len(columns) == 0:
+		case os.Getenv("VELO_SUITE_FROM") == "none":
+			if from == "" && !fromWord.MatchString(bareText(q)) {
+				none := []suiteColumn{{name: "none", typ: record.Int64}}
+				s.count(name, q, "", s.compare(q, "t", none, nil, columns, rows))
+			}
+		case from != "":
 			s.query(name, q, from, columns, rows)
 		}
 	}
@@ -188,8 +203,12 @@ func (s *suite) query(file, text, from string, columns []suiteColumn, want [][]a
 			fields, given = with, rows
 		}
 	}
+	s.count(file, text, from, s.compare(text, from, fields, given, columns, want))
+}
+
+// count counts a case by its outcome.
+func (s *suite) count(file, text, from, outcome string) {
 	s.cases++
-	outcome := s.compare(text, from, fields, given, columns, want)
 	rule := ""
 	switch _, lite := s.oracle.(*sqlite); {
 	case strings.HasPrefix(outcome, "wrong: "):
