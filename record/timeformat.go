@@ -89,8 +89,9 @@ func eraOf(format string) string {
 //	%f  fraction of a second, after a point in the format; %L of three digits, %U of six
 //	%F is %Y-%m-%d, %T is %H:%M:%S, %R is %H:%M, %D is %m/%d/%y, %% is a percent sign
 //
-// A blank stands for any number of blanks. Numbers of two digits may have one. The error says which
-// directive is unknown, or what a time of this form would lack.
+// A blank stands for any number of blanks. Numbers of two digits may have one. A format without a
+// day, or without a month too, stands for the first of them. The error says which directive is
+// unknown, or what a time of this form would lack.
 func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) {
 	f := &TimeFormat{text: format, zone: zone}
 	fault := func(what string, args ...any) (*TimeFormat, error) {
@@ -145,12 +146,12 @@ func CompileTimeFormat(format string, zone *time.Location) (*TimeFormat, error) 
 		return fault("hours to 12 (HH, HH12) and AM go together: write HH24, or HH12 with AM")
 	case isTemplate && !oneOf("Yy"):
 		return fault("it has no year, expected YYYY or YY")
-	case isTemplate && !oneOf("j") && (!oneOf("mbB") || !oneOf("d")):
-		return fault("it has no day and month, expected DD and MM or MON, or DDD")
+	case isTemplate && oneOf("d") && !oneOf("mbB"):
+		return fault("it has a day and no month, expected MM or MON too, or DDD")
 	case !oneOf("Yy"):
 		return fault("it has no year, expected %%Y or %%y")
-	case !oneOf("j") && (!oneOf("mbBh") || !oneOf("de")):
-		return fault("it has no day and month, expected %%d and %%m or %%b, or %%j")
+	case oneOf("de") && !oneOf("mbBh"):
+		return fault("it has a day and no month, expected %%m or %%b too, or %%j")
 	case oneOf("Il") != oneOf("p"):
 		return fault("%%I and %%p go together: hours to 12 need AM or PM")
 	}

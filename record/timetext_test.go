@@ -172,6 +172,8 @@ func TestTimeFormat(t *testing.T) {
 		{"DD/MM/YYYY HH24:MI:SS", "31/12/2024 23:59:58", "2024-12-31T23:59:58Z", nil},
 		{"Mon DD, YYYY HH12:MI AM", "Jul 04, 2024 01:02 PM", "2024-07-04T13:02:00Z", nil},
 		{`yyyy-mm-dd"T"hh24:mi:ss.us`, "2024-01-02T03:04:05.000006", "2024-01-02T03:04:05.000006Z", nil},
+		{"YYYY-MM", "2024-05", "2024-05-01T00:00:00Z", nil},
+		{"%Y", "2024", "2024-01-01T00:00:00Z", nil},
 		{`FMDD/FMMM/YYYY "BC"`, "3/1/2024 BC", "2024-01-03T00:00:00Z", nil},
 	} {
 		f, err := CompileTimeFormat(c.format, c.zone)
@@ -197,10 +199,10 @@ func TestTimeFormat(t *testing.T) {
 		}
 	}
 	for format, want := range map[string]string{
-		"%d.%m": "no year", "%Y-%d": "no day and month", "%Y-%m-%d %I": "AM or PM", "%Q": "no directive",
+		"%d.%m": "no year", "%Y-%d": "a day and no month", "%Y-%m-%d %I": "AM or PM", "%Q": "no directive",
 		"%Y%": "ends with a percent sign", "": "no year", "hello": "no year",
 		"YYYY BC MM DD": "BC is not supported", "yyyy b.c. mm dd": "B.C. is not supported",
-		"YYYY-MM-DD HH:MI": "write HH24", "DD.MM": "expected YYYY or YY", "YYYY-MM": "expected DD and MM",
+		"YYYY-MM-DD HH:MI": "write HH24", "DD.MM": "expected YYYY or YY", "YYYY-DD": "expected MM or MON too",
 	} {
 		if _, err := CompileTimeFormat(format, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("format %q: %v, expected an error with %q", format, err, want)
