@@ -312,9 +312,11 @@ func TestRemovePlanWhileAddPlanWaits(t *testing.T) {
 			eventually(t, "the plan is gone, and the other has come", func() bool {
 				return !slices.Contains(x.Plans(), x.cfg.Plans[0].Plan) && slices.Contains(x.Plans(), more)
 			})
-			err = comes(t, added) // the first save without the writer can fail
-			if err != nil && !strings.Contains(err.Error(), "plan added") {
+			if err := comes(t, added); err != nil {
 				t.Error(err)
+			}
+			if ev, failed := x.told(engine.SaveFailed); failed {
+				t.Errorf("a save has failed: %v", ev.Err)
 			}
 			x.log.until.Store(10_000)
 			err = x.Wait()

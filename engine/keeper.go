@@ -373,6 +373,9 @@ func (k *keeper) save(now bool) error {
 		k.noteSaving(begin)
 	}
 	m, w, err := k.write(now)
+	for err != nil && k.outlasts() {
+		m, w, err = k.write(now)
+	}
 	took := time.Since(begin)
 	ev := StateEvent{Kind: Saved, At: begin, Duration: took, Err: err}
 	if w != nil {
@@ -403,6 +406,30 @@ func (k *keeper) save(now bool) error {
 		k.sayDurable()
 	}
 	return err
+}
+
+// outlastGrace is how long a save waits for the removal of a plan, before it counts as failed.
+const outlastGrace = 10 * time.Second
+
+// outlasts waits until a plan is removed that RemovePlan has abandoned, and because of which a save
+// may have failed. It returns false if there is none, or if that takes too long.
+func (k *keeper) outlasts() bool {
+	begin := time.Now()
+	defer func() { k.idle += time.Since(begin) }()
+	branches := k.engine.branches()
+	i := slices.IndexFunc(branches, func(b *branch) bool { return b.leaving.Load() })
+	if i < 0 {
+		return false
+	}
+	t := time.NewTimer(outlastGrace)
+	defer t.Stop()
+	select {
+	case <-branches[i].removed:
+		return true
+	case <-k.engine.halted:
+	case <-t.C:
+	}
+	return false
 }
 
 // noteSaving notes that a save is under way.
