@@ -17,12 +17,6 @@ import (
 	"github.com/velo-engine/velo/record"
 )
 
-const (
-	// readGrace is how long a call of user code may take to return after its context is done. Then
-	// Shutdown and Close go on without it.
-	readGrace = time.Second
-)
-
 // ErrClosed is what Wait returns if not everything had been read, or not everything had been
 // written, when Close was called or the context given to Start ended.
 var ErrClosed = errors.New("engine: closed before the readers ended and everything was written")
@@ -429,18 +423,6 @@ func (e *Engine) await(done <-chan struct{}) bool {
 		return true
 	case <-e.halted:
 		return within(done, readGrace)
-	}
-}
-
-// within waits until done is closed, at most for d. It returns false if it has waited for d.
-func within(done <-chan struct{}, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-done:
-		return true
-	case <-t.C:
-		return false
 	}
 }
 

@@ -168,15 +168,12 @@ func (o *output) apart(name string, stopped <-chan struct{}, call func() error) 
 		return err
 	case <-stopped:
 	}
-	t := time.NewTimer(leaveGrace)
-	defer t.Stop()
-	select {
-	case err := <-done:
+	err, returned := receive(done, leaveGrace)
+	if returned {
 		return err
-	case <-t.C:
 	}
 	o.left.Store(true)
-	err := fmt.Errorf("engine: writer%s: %s has not returned %v after its context was done; its goroutine is left "+
+	err = fmt.Errorf("engine: writer%s: %s has not returned %v after its context was done; its goroutine is left "+
 		"behind, and the writer is not closed", o.branch.ofPlan(), name, leaveGrace)
 	o.engine.report(err)
 	return err
