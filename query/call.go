@@ -299,7 +299,8 @@ var instead = map[string]string{
 	"string_to_array": "split_part(x, ',', 1)", "getdate": "now()", "sysdate": "now()", "curdate": "current_date",
 	"match":        "x ~ 'pattern'",
 	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')",
-	"json_query":   "json_extract(x, '$.key')", "json_type": "json_typeof(x)", "json_keys": "x -> 'key' for each key",
+	"json_query":   "x -> 'key', or x #> '{a,0}'",
+	"json_type":    "json_typeof(x)", "json_keys": "x -> 'key' for each key",
 	"typeof": "pg_typeof(x) for the name of the type in PostgreSQL; json_typeof(x) is the type of JSON",
 
 	"window_start": "the column window_start, without parentheses",

@@ -22,7 +22,10 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 	if !ok {
 		return v, false
 	}
-	if x.Type.Name == "interval" {
+	switch x.Type.Name {
+	case "json":
+		return c.castJSON(x, v)
+	case "interval":
 		k, is := v.e.Const()
 		switch {
 		case v.interval:
@@ -31,10 +34,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 			return c.interval(x.Pos, k.Text, "")
 		}
 	}
-	t, err := typeNamed(x.Type)
-	if free, ok := freeDecimal(x.Type, v); ok {
-		t, err = free, nil
-	}
+	t, err := typeOfCast(x.Type, v)
 	if err != nil {
 		c.fault(x.Type.Pos, "%v", err)
 		return v, false
@@ -51,7 +51,6 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		e, err := expr.Cast(e, t)
 		return c.made(x.Pos, e, err)
 	}
-	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
 	if v.date && t == record.String {
 		e, err := expr.ToChar(v.e, "YYYY-MM-DD")
 		return c.made(x.Pos, e, err)
@@ -68,6 +67,7 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	v = valueOf(e)
+	wall := t == record.Timestamp && x.Type.Name != "timestamptz"
 	v.wall = wall
 	switch {
 	case x.Try:
@@ -86,6 +86,27 @@ func (c *compiler) cast(x *syntax.Cast, l leaf) (v value, ok bool) {
 		return c.make(x.Pos, expr.Substring, e, expr.Int(record.Int64, 1), expr.Int(record.Int64, x.Type.Args[0]))
 	}
 	return v, true
+}
+
+// typeOfCast is the type that a value is cast to.
+func typeOfCast(t syntax.TypeName, v value) (record.Type, error) {
+	if free, ok := freeDecimal(t, v); ok {
+		return free, nil
+	}
+	return typeNamed(t)
+}
+
+// castJSON is CAST(x AS json): the text itself, which must be JSON.
+func (c *compiler) castJSON(x *syntax.Cast, v value) (value, bool) {
+	if v.e.Type() != record.String {
+		c.fault(x.Pos, "%s cannot become json, expected a text that has JSON", typeOf(v))
+		return v, false
+	}
+	e, err := expr.New(expr.JSONText, v.e)
+	if err == nil && x.Try {
+		e, err = expr.Try(e)
+	}
+	return c.made(x.Pos, e, err)
 }
 
 // freeDecimal is the type of a cast to numeric without digits: the digits of the value, if they are
@@ -119,7 +140,7 @@ func isNullConst(e *expr.Expr) bool {
 var otherTypes = map[string]string{
 	"clob": "write text", "nchar": "write text",
 	"json":   "write text; x -> 'key' and x ->> 'key' read it",
-	"jsonb":  "write text; x -> 'key' and x ->> 'key' read it",
+	"jsonb":  "write json, which keeps the text as it is, or nothing: x -> 'key' and x ->> 'key' read a text",
 	"timetz": "write time: a time of day has no zone here",
 	"number": "write decimal(18, 4) with the digits that there are, or bigint", "unsigned": "write bigint",
 	"signed": "write bigint", "hugeint": "write bigint", "ubigint": "write bigint", "uint64": "write bigint",

@@ -46,12 +46,17 @@ func (c *compiler) leaves() (all []*compiler) {
 func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	c := newCompiler(text, q, g.began)
 	c.checkArms(q, q.Set)
+	writeOut(q.Set)
 	leaves := q.Leaves()
 	for _, leaf := range leaves {
 		if leaf.From.Rows != nil {
-			c.fault(leaf.From.Pos, "VALUES in a set operation is not supported: write its rows into one VALUES, or as "+
-				"SELECTs without FROM")
+			c.fault(leaf.From.Pos, "VALUES in FROM, or with an ORDER BY or a LIMIT, is not supported in a set operation: "+
+				"write the rows alone, VALUES (1, 2), (3, 4)")
 		}
+	}
+	if n := len(leaves); n > syntax.MaxSelects {
+		c.fault(q.Pos, "a set operation of %d SELECTs and rows of VALUES, at most %d are allowed: more rows are a file",
+			n, syntax.MaxSelects)
 	}
 	for _, leaf := range leaves[1:] {
 		if first := leaves[0].From.Name; leaf.From.Query == nil && leaf.From.Name != first {
@@ -82,6 +87,34 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	c.query = outer(q, source, arms[0].plans.Select, counted)
 	g.Sources = []*record.Schema{source}
 	return c.compiled(g)
+}
+
+// writeOut writes each VALUES that an operation combines as UNION ALL of SELECTs without FROM.
+func writeOut(set *syntax.SetOperation) {
+	for _, side := range []**syntax.Select{&set.Left, &set.Right} {
+		switch q := *side; {
+		case q.Set != nil:
+			writeOut(q.Set)
+		case q.OnlyRows():
+			*side = nil
+			for _, row := range q.From.Rows {
+				one := &syntax.Select{Pos: q.Pos, From: syntax.Table{Pos: q.From.Pos}}
+				for i, x := range row {
+					name := valuesColumn(i)
+					if i < len(q.From.Columns) {
+						name = q.From.Columns[i]
+					}
+					one.Items = append(one.Items, syntax.Item{Pos: x.Start(), Expr: x, Alias: name})
+				}
+				if *side != nil {
+					one = &syntax.Select{
+						Pos: q.Pos, Set: &syntax.SetOperation{Pos: q.Pos, Op: "UNION", All: true, Left: *side, Right: one},
+					}
+				}
+				*side = one
+			}
+		}
+	}
 }
 
 // quotedName is the name of a source in a message.

@@ -23,8 +23,8 @@ var dateFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"now": (*compiler).now, "current_timestamp": (*compiler).now, "transaction_timestamp": (*compiler).now,
 	"statement_timestamp": (*compiler).now, "current_date": (*compiler).now, "today": (*compiler).now,
 	"localtimestamp": (*compiler).now, "localtime": (*compiler).now, "get_current_timestamp": (*compiler).now,
-	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age, "make_interval": (*compiler).makeInterval,
-	"justify_hours": (*compiler).justifyHours,
+	"try_strptime": (*compiler).tryStrptime, "age": (*compiler).age, "overlaps": (*compiler).overlaps,
+	"make_interval": (*compiler).makeInterval, "justify_hours": (*compiler).justifyHours,
 }
 
 // fieldFunctions are functions with the name of a field of a time, such as year(at).
@@ -272,6 +272,49 @@ func templateOf(format string) (string, error) {
 		b.WriteString(pattern)
 		format = rest[1:]
 	}
+}
+
+// overlaps is (a, b) OVERLAPS (c, d): whether two periods have a time in common. The second value
+// of a period may be a length of time, or a time before the first. A period without length is one
+// time. If one of the values is NULL, the other is the begin of the period.
+func (c *compiler) overlaps(x *syntax.Call, l leaf) (v value, ok bool) {
+	if !c.arity(x, 4, 4) {
+		return v, false
+	}
+	var ends [4]syntax.Expr // the begins and the ends of both
+	for i := range 2 {
+		begin, end := x.Args[2*i], x.Args[2*i+1]
+		for _, e := range []syntax.Expr{begin, end} {
+			v, ok := c.bind(e, l)
+			if !ok {
+				return v, false
+			}
+			t := v.e.Type()
+			if t != record.Timestamp && t != record.TimeOfDay && !v.interval && !v.open || e == begin && v.interval {
+				c.fault(e.Start(), "OVERLAPS of %s, expected periods: two times, or a time and an interval", typeOf(v))
+				return v, false
+			}
+			if v.interval {
+				end = binaryOf(x, "+", begin, end)
+			}
+		}
+		both := &syntax.Binary{
+			Pos: x.Pos, Op: "AND", X: &syntax.IsNull{Pos: x.Pos, X: begin, Not: true},
+			Y: &syntax.IsNull{Pos: x.Pos, X: end, Not: true},
+		}
+		ends[2*i] = callOf(x, "least", begin, end)
+		ends[2*i+1] = &syntax.Case{
+			Pos: x.Pos, Whens: []syntax.When{{Pos: x.Pos, When: both, Then: callOf(x, "greatest", begin, end)}},
+		}
+	}
+	// The standard says it like this, so that NULLs come out right: (a > c AND (a < d OR b < d)) OR
+	// (c > a AND (c < b OR d < b)) OR (a = c AND (b <> d OR b = d)).
+	a, b, e, d := ends[0], ends[1], ends[2], ends[3]
+	op := func(name string, x1, x2 syntax.Expr) syntax.Expr { return binaryOf(x, name, x1, x2) }
+	first := op("AND", op(">", a, e), op("OR", op("<", a, d), op("<", b, d)))
+	second := op("AND", op(">", e, a), op("OR", op("<", e, b), op("<", d, b)))
+	third := op("AND", op("=", a, e), op("OR", op("<>", b, d), op("=", b, d)))
+	return c.bind(op("OR", first, op("OR", second, third)), l)
 }
 
 // dateAdd is date_add(at, interval) and date_sub(at, interval).

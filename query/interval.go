@@ -92,7 +92,7 @@ var intervalParts = []string{"year", "month", "week", "day", "hour", "minute", "
 // makeInterval is make_interval(years, months, weeks, days, hours, minutes, seconds), of which the
 // last may be left out.
 func (c *compiler) makeInterval(x *syntax.Call, l leaf) (v value, ok bool) {
-	if !c.arity(x, 1, len(intervalParts)) {
+	if !c.arity(x, 0, len(intervalParts)) {
 		return v, false
 	}
 	var sum syntax.Expr

@@ -31,6 +31,8 @@ var written = map[string]struct {
 	"bit_length": {1, 1, func(x *syntax.Call) syntax.Expr {
 		return binaryOf(x, "*", callOf(x, "octet_length", x.Args[0]), wholeAt(x.Pos, "8"))
 	}},
+	"num_nulls":    {1, syntax.MaxRow, func(x *syntax.Call) syntax.Expr { return countNulls(x, false) }},
+	"num_nonnulls": {1, syntax.MaxRow, func(x *syntax.Call) syntax.Expr { return countNulls(x, true) }},
 	"isnull": {1, 2, func(x *syntax.Call) syntax.Expr {
 		if len(x.Args) == 2 { // of SQL Server
 			return callOf(x, "coalesce", x.Args...)
@@ -51,6 +53,22 @@ func callOf(x *syntax.Call, name string, args ...syntax.Expr) *syntax.Call {
 
 func binaryOf(x *syntax.Call, op string, a, b syntax.Expr) syntax.Expr {
 	return &syntax.Binary{Pos: x.Pos, Op: op, X: a, Y: b}
+}
+
+// countNulls is how many of the arguments are NULL, or are not.
+func countNulls(x *syntax.Call, not bool) (sum syntax.Expr) {
+	for _, a := range x.Args {
+		one := syntax.Expr(&syntax.Case{
+			Pos: x.Pos, Whens: []syntax.When{{
+				Pos: x.Pos, When: &syntax.IsNull{Pos: x.Pos, X: a, Not: not}, Then: wholeAt(x.Pos, "1"),
+			}}, Else: wholeAt(x.Pos, "0"),
+		})
+		if sum != nil {
+			one = binaryOf(x, "+", sum, one)
+		}
+		sum = one
+	}
+	return sum
 }
 
 func ifOf(x *syntax.Call) syntax.Expr {

@@ -192,7 +192,7 @@ func (c *compiler) timezone(x *syntax.Call, l leaf) (v value, ok bool) {
 	return v, ok
 }
 
-// toChar is to_char(at, format), or to_char(number, format).
+// toChar is to_char(at, format), to_char(number, format) or to_char(interval, format).
 func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
 		return v, false
@@ -209,12 +209,32 @@ func (c *compiler) toChar(x *syntax.Call, l leaf) (v value, ok bool) {
 		e, err := expr.ToCharNumber(v.e, format)
 		return c.made(x.Args[1].Start(), e, err)
 	}
+	if v.interval {
+		if !c.fixed(v, x.Args[0]) || !c.isShown(v, x.Args[0]) {
+			return v, false
+		}
+		_, isConst := v.e.Const()
+		e, err := expr.ToCharInterval(v.e, format, isConst || c.isDifference(x.Args[0], l))
+		return c.made(x.Args[1].Start(), e, err)
+	}
 	at, ok := c.argument(v, record.Timestamp, x.Args[0], "to_char")
 	if !ok {
 		return v, false
 	}
 	e, err := expr.ToChar(at, format)
 	return c.made(x.Args[1].Start(), e, err)
+}
+
+// isDifference says whether an interval is the difference of two times: PostgreSQL has whole days
+// and less than 24 hours of it.
+func (c *compiler) isDifference(e syntax.Expr, l leaf) bool {
+	x, is := e.(*syntax.Binary)
+	if !is || x.Op != "-" {
+		return false
+	}
+	a, okA := c.bind(x.X, l)
+	b, okB := c.bind(x.Y, l)
+	return okA && okB && !a.interval && !b.interval
 }
 
 // dateBin is date_bin(stride, at [, origin]). If no origin is given, it is 2001-01-01, a Monday, as
@@ -336,7 +356,7 @@ func (c *compiler) path(x *syntax.Binary, l leaf) (v value, ok bool) {
 		}
 		return v, true
 	}
-	if v.e.Type() != record.String || v.open {
+	if v.e.Type() != record.String || v.open && isNullConst(v.e) {
 		c.fault(x.Pos, "%s of %s, expected a text that has JSON", x.Op, typeOf(v))
 		return value{}, false
 	}

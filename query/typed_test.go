@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -49,6 +50,24 @@ func TestTypedFunctions(t *testing.T) {
 		`round(f::numeric, 2)`: "2.68", `div(i, 2)`: "-3", `i == -7`: "TRUE", `CAST(at - TIMESTAMP '2024-07-03' AS text)`: "1 day 15:06:07.089",
 		`CAST(TIMESTAMP '2024-07-03' - at AS text)`: "-1 days -15:06:07.089", `extract(hour FROM at - TIMESTAMP '2024-07-03')`: "15",
 		`extract(day FROM TIMESTAMP '2024-07-01' - at)`: "-3",
+		`s LIKE ANY (ARRAY['x%', '%rld'])`:              "TRUE", `s LIKE ALL ('{Hel%,%x}')`: "FALSE",
+		`s NOT LIKE ANY (ARRAY['Hel%', 'x'])`: "TRUE",
+		`s ILIKE SOME (ARRAY['hel%'])`:        "TRUE", `s NOT ILIKE ALL (ARRAY['x%', 'y%'])`: "TRUE",
+		`make_interval(days => 3)::text`:                        "3 days",
+		`make_interval(0, 0, 1, secs := 1.5, hours => 2)::text`: "7 days 02:00:01.5",
+		`make_interval()::text`:                                 "00:00:00", `make_date(day => 3, year => 2020, month => 1)`: "2020-01-03T00:00:00Z",
+		`num_nulls(i, NULL, s, n)`: "2", `num_nonnulls(NULL)`: "0", `num_nonnulls(i, n, at)`: "2",
+		`'{"a": [1, 2]}'::json -> 'a'`: "[1, 2]", `json '[1]' ->> 0`: "1", `CAST(' {"b":1} ' AS json)`: ` {"b":1} `,
+		`TRY_CAST(s AS json)`: "NULL", `json_extract_path_text('{"a":{"b":"x"}}', 'a', 'b')`: "x",
+
+		`to_char(INTERVAL '3 days 04:05:06.078901', 'DD DDD HH24 HH12 HH MI SS')`:                 "03 003 04 04 04 05 06",
+		`to_char(INTERVAL '3 days 04:05:06.078901', 'DD MS US FF3 SSSS AM FMHH24 "d"')`:           "03 078 078901 078 14706 AM 4 d",
+		`to_char(INTERVAL '-3 days -04:05:06.078901', 'DD DDD HH24 HH12 MI SS')`:                  "-3 -03 -04 -04 -05 -06",
+		`to_char(INTERVAL '-3 days -04:05:06.078901', 'MS US FF3 SSSS AM FMDD FMHH24 FMMS DDth')`: "-78 -78901 -78 -14706 AM -3 -4 -78 -3rd",
+		`to_char(INTERVAL '-00:00:00.078901', 'DD|HH24|HH12|MI|SS|MS|US|FF2|SSSS')`:               "00|00|12|00|00|-78|-78901|-7|0",
+		`to_char(INTERVAL '-13 hours', 'AM HH12 HH24 p.m.')`:                                      "AM -01 -13 a.m.",
+		`to_char(at - TIMESTAMP '2024-07-01', 'HH24:MI:SS pm')`:                                   "15:06:07 pm",
+		`to_char(at - TIMESTAMP '2024-07-01' + INTERVAL '10 hours', 'FMDD HH24:MI')`:              "4 01:06",
 	} {
 		rows, reasons, _ := x.query(t, `SELECT first(`+text+`, at) AS x FROM t`)
 		if len(rows) != 1 || rows[0] != want || len(reasons) != 0 {
@@ -149,7 +168,26 @@ func TestTypedFaults(t *testing.T) {
 		`SELECT k, sum(count(*)) OVER () FROM t GROUP BY k EMIT CHANGES`:                     "OVER would change all rows",
 		`SELECT k COLLATE "de_DE" FROM t`:                                                    "COLLATE is not supported",
 		`SELECT tumble_start(at, INTERVAL '1 s') FROM t GROUP BY tumble(at, INTERVAL '2 s')`: "needs the same window in GROUP BY",
-		`SELECT k FROM t LIMIT 1, 2 OFFSET 3`:                                                "OFFSET is given twice",
+
+		`SELECT make_interval(day => 3) FROM t`:                    `no argument "day", expected years, months`,
+		`SELECT make_interval(days => 3, 4) FROM t`:                "expected an argument with a name, as before",
+		`SELECT make_interval(days => 3, days => 4) FROM t`:        "the argument days is given twice",
+		`SELECT make_interval(0, years => 4) FROM t`:               "the argument years is given twice",
+		`SELECT make_date(2020, month => 4) FROM t`:                "make_date lacks its argument day",
+		`SELECT left(k, n => 4) FROM t`:                            "left has no names for its arguments",
+		`SELECT v := 3 FROM t`:                                     ":= is not a comparison, expected =",
+		`SELECT (at, at, at) OVERLAPS (at, at) FROM t`:             "two rows of two values each",
+		`SELECT (v, v) OVERLAPS (v, v) FROM t`:                     "OVERLAPS of bigint, expected periods",
+		`SELECT k LIKE ANY (SELECT 'a') FROM t`:                    "of a query are not supported",
+		`SELECT k LIKE ANY (k) FROM t`:                             "ANY and ALL are of ARRAY[...]",
+		`SELECT v::json FROM t`:                                    "bigint cannot become json",
+		`SELECT k::jsonb FROM t`:                                   "write json, which keeps the text as it is",
+		`SELECT json_extract(k, '$.a') FROM t`:                     "json_extract is not supported",
+		`SELECT to_char(make_interval(hours => v), 'HH24') FROM t`: "has hours and no days",
+		`SELECT to_char(at - at, 'YYYY') FROM t`:                   "of an interval has YYYY",
+		`SELECT to_char(INTERVAL '1 month', 'MM') FROM t`:          "months and years have no fixed length",
+
+		`SELECT k FROM t LIMIT 1, 2 OFFSET 3`: "OFFSET is given twice",
 	} {
 		if _, err := query.Compile(text, schema); err == nil {
 			t.Errorf("%s is accepted", text)
@@ -230,4 +268,56 @@ func TestTypedRecords(t *testing.T) {
 			t.Errorf("%s\n%s\nexpected\n%s", text, got, want)
 		}
 	}
+}
+
+// Goal: OVERLAPS is PostgreSQL's for periods in any order, without length, and with NULLs. Method:
+// all combinations of NULL and three times as the four ends, against PostgreSQL's rule, case by
+// case.
+func TestOverlaps(t *testing.T) {
+	var rows, want []string
+	for i := range 256 {
+		ends := [4]int{i & 3, i >> 2 & 3, i >> 4 & 3, i >> 6} // 0 is NULL
+		row := []string{strconv.Itoa(i)}
+		for _, e := range ends {
+			row = append(row, []string{"NULL", "2024-01-01", "2024-01-02", "2024-01-03"}[e])
+		}
+		rows, want = append(rows, strings.Join(row, "|")), append(want, strconv.Itoa(i)+" "+overlapsAsThere(ends))
+	}
+	x := table{"n bigint, a timestamp, b timestamp, c timestamp, d timestamp", rows}
+	for _, text := range []string{"(a, b) OVERLAPS (c, d)", "(a, b - a) OVERLAPS (c, d - c)"} {
+		got := x.records(t, "SELECT n, "+text+" AS o FROM t ORDER BY n")
+		for i := range got {
+			b, d := i>>2&3, i>>6
+			length := strings.Contains(text, "-") && (i&3 == 0 && b > 0 || i>>4&3 == 0 && d > 0)
+			if got[i] != want[i] && !length { // the length of a period without begin is NULL
+				t.Errorf("%s of %s: %s, expected %s", text, rows[i], got[i], want[i])
+			}
+		}
+	}
+}
+
+// overlapsAsThere is overlaps_timestamp of PostgreSQL. 0 is NULL.
+func overlapsAsThere(ends [4]int) string {
+	a, b, c, d := ends[0], ends[1], ends[2], ends[3]
+	if a == 0 || b > 0 && a > b {
+		a, b = b, a
+	}
+	if c == 0 || d > 0 && c > d {
+		c, d = d, c
+	}
+	switch {
+	case a == 0 || c == 0:
+		return "NULL"
+	case a < c:
+		a, b, c, d = c, d, a, b
+	}
+	switch {
+	case a == c && (b == 0 || d == 0), a > c && d == 0:
+		return "NULL"
+	case a == c, a < d:
+		return "TRUE"
+	case b == 0:
+		return "NULL"
+	}
+	return "FALSE"
 }

@@ -50,7 +50,7 @@ func (c *compiler) given(q *syntax.Select) bool {
 		if !ok {
 			return false
 		}
-		f := record.Field{Name: fmt.Sprintf("column%d", i+1), Type: values[0].Type(), Nullable: true}
+		f := record.Field{Name: valuesColumn(i), Type: values[0].Type(), Nullable: true}
 		if i < len(q.From.Columns) {
 			f.Name = q.From.Columns[i]
 		}
@@ -75,6 +75,9 @@ func (c *compiler) given(q *syntax.Select) bool {
 	c.source, c.plans.Given = source, batchesOf(source, columns)
 	return true
 }
+
+// valuesColumn is the name of column i of VALUES.
+func valuesColumn(i int) string { return fmt.Sprintf("column%d", i+1) }
 
 // batchesOf makes batches of constants, by columns.
 func batchesOf(schema *record.Schema, columns [][]*expr.Expr) (all []*record.Batch) {

@@ -257,7 +257,7 @@ func (e *Expr) String() string {
 		return fmt.Sprintf("date_trunc('%s', %v, %s)", u.unit, e.args[0], quote(u.in.String()))
 	case opSHA:
 		return fmt.Sprintf("sha%s(%v)", e.name, e.args[0])
-	case toChar, toCharNumber, parseTime, opEncode, opDecode:
+	case toChar, toCharNumber, toCharInterval, parseTime, opEncode, opDecode:
 		return fmt.Sprintf("%s(%v, %s)", ops[e.op].name, e.args[0], quote(e.name))
 	case addMonths:
 		return fmt.Sprintf("(%v + INTERVAL '%s months')", e.args[0], e.name)

@@ -53,7 +53,7 @@ func TestFunctions(t *testing.T) {
 		})))
 		all = append(all, must(New(StartsWith, s, Text("a"))), must(RegexpReplace(s, "([a-c])", `<\1\&>`, "g")), must(JSON(s, []string{"a", "0"}, true)))
 	}
-	for _, op := range []Op{JSONLength, JSONType, JSONValid, JSONScalar} {
+	for _, op := range []Op{JSONLength, JSONType, JSONValid, JSONText, JSONScalar} {
 		of := must(New(Join, Text("["), must(New(Join, must(Cast(column("i"), record.String)), Text(", \"x\"]")))))
 		all = append(all, must(New(op, of)), must(New(op, column("s"))), must(New(op, must(JSON(of, []string{"1"}, false)))))
 	}

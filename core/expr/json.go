@@ -107,6 +107,8 @@ func evalOfJSON(e *Expr, a []Value) (Value, error) {
 		return Value{Bits: word(valid)}, nil
 	case !valid:
 		return Value{}, errJSON
+	case e.op == JSONText:
+		return a[0], nil
 	case e.op == JSONType:
 		return Value{Text: kindOfJSON(at[0])}, nil
 	case e.op == JSONLength:

@@ -125,6 +125,7 @@ const (
 	truncZone
 	toChar
 	toCharNumber // see ToCharNumber
+	toCharInterval
 	parseTime
 	addMonths
 	monthBin  // see MonthBin
@@ -138,6 +139,7 @@ const (
 	JSONLength // the number of elements of an array
 	JSONType   // object, array, string, number, boolean or null
 	JSONValid  // whether a text is JSON
+	JSONText   // a text as it is; one that is no JSON cannot be computed
 	JSONScalar // a text that is JSON, without its quotes; NULL for an object, an array and null
 
 	opLookup // see Lookup
@@ -501,12 +503,15 @@ func init() {
 		RegexpPlace:   {name: "regexp_instr", types: regexpTypes, eval: evalRegexp},
 		regexpReplace: {name: "regexp_replace", types: regexpTypes, eval: evalRegexp, made: appendReplaced},
 
-		DateBin:      {name: "date_bin", types: dateBinTypes, eval: evalDateBin, vector: vectorBin},
-		inZone:       {name: "in_zone", types: zoneTypes, eval: evalZone},
-		fromZone:     {name: "from_zone", types: zoneTypes, eval: evalZone},
-		truncZone:    {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
-		parseTime:    {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
-		toChar:       {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
+		DateBin:   {name: "date_bin", types: dateBinTypes, eval: evalDateBin, vector: vectorBin},
+		inZone:    {name: "in_zone", types: zoneTypes, eval: evalZone},
+		fromZone:  {name: "from_zone", types: zoneTypes, eval: evalZone},
+		truncZone: {name: "date_trunc", types: truncZoneTypes, eval: evalTruncZone},
+		parseTime: {name: "to_timestamp", types: parseTimeTypes, eval: evalParseTime},
+		toChar:    {name: "to_char", types: toCharTypes, eval: evalMade, made: appendToChar},
+		toCharInterval: {
+			name: "to_char", types: toCharIntervalTypes, eval: evalMade, made: appendToCharInterval,
+		},
 		toCharNumber: {name: "to_char", types: toCharNumberTypes, eval: evalMade, made: appendToCharNumber},
 		addMonths:    {name: "add_months", types: zoneTypes, eval: evalAddMonths},
 		AgeMonths:    {name: "age_months", types: ageTypes, eval: evalAge},
@@ -522,6 +527,7 @@ func init() {
 		JSONLength: {name: "json_array_length", types: signature(i64, false, tx), eval: evalOfJSON},
 		JSONType:   {name: "json_typeof", types: signature(tx, false, tx), eval: evalOfJSON},
 		JSONValid:  {name: "json_valid", types: signature(bl, false, tx), eval: evalOfJSON},
+		JSONText:   {name: "json", types: signature(tx, false, tx), eval: evalOfJSON},
 		JSONScalar: {name: "json_scalar", types: jsonTypes, eval: evalOfJSON},
 
 		opLookup:       {name: "lookup", types: lookupTypes, eval: evalLookup, vector: vectorLookup},

@@ -127,6 +127,8 @@ func (*duckDB) says() map[string]string { return duckSays }
 var duckSays = map[string]string{
 	"(%s NOT GLOB '*[^a-c]')": "(NOT ($1 GLOB '*[!a-c]'))",
 	// Rows with NULL are compared there as values of one type, in which NULL comes last.
+	"((%t, %t) OVERLAPS (%t, %t))": "", "((ts, %v) OVERLAPS (%t, u))": "",
+	"(%s LIKE ANY (ARRAY['a%', '_b%']))": "", "(%s NOT LIKE ALL (ARRAY['a%', '_b%']))": "",
 	"((%i, %s) < (%i, %s))": "", "((%i, %d) >= (%i, %n))": "", "((%i, %s) = (%n, %s))": "",
 	"((%b, %i) <> (%b, %n))": "", "((%i, %s) IN ((%n, %s), (j, s)))": "", "((%i, %s) NOT IN ((%n, NULL)))": "",
 	"((%i, %b) IS DISTINCT FROM (%n, %b))": "",

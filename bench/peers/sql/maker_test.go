@@ -90,6 +90,8 @@ var grammar = map[byte][]string{
 		"((%i, %s) < (%i, %s))", "((%i, %d) >= (%i, %n))", "((%i, %s) = (%n, %s))", "((%b, %i) <> (%b, %n))",
 		"((%i, %s) IN ((%n, %s), (j, s)))", "((%i, %b) IS DISTINCT FROM (%n, %b))", "((%i, %s) NOT IN ((%n, NULL)))",
 		"(%s GLOB 'a*')", "(%s GLOB '?[a-mz]*')", "(%s NOT GLOB '*[^a-c]')",
+		"((%t, %t) OVERLAPS (%t, %t))", "((ts, %v) OVERLAPS (%t, u))", "(%s LIKE ANY (ARRAY['a%', '_b%']))",
+		"(%s NOT LIKE ALL (ARRAY['a%', '_b%']))",
 		"((%t - %t) > %v)", "!(%i = -9223372036854775808)", "!(%i < 9223372036854775807)", "CAST(r AS boolean)",
 		"(%t IN (ts, TIMESTAMP '2023-11-15 06:30:00'))", "(%t > CAST(%m AS timestamptz))", "(ts <= %x)",
 	},

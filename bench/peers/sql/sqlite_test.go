@@ -122,6 +122,8 @@ var liteSays = func() map[string]string {
 	}
 	// Not there, or not as in PostgreSQL.
 	for _, missing := range []string{
+		"((%t, %t) OVERLAPS (%t, %t))", "((ts, %v) OVERLAPS (%t, u))", "(%s LIKE ANY (ARRAY['a%', '_b%']))",
+		"(%s NOT LIKE ALL (ARRAY['a%', '_b%']))",
 		"CAST(%f AS bigint)", "CAST(%q AS bigint)", "CAST(%r AS bigint)", "CAST(%r AS double precision)", "date_part('hour', %t)", "extract(day FROM ts)", "round(%f)", "round(%f, 2)", "round(%f, 0)", "(%b || %s)", "concat(%s, %b)", "concat(%s, %i, %s)",
 		"concat(%s, %s)", "substring(%s, -1, %n)", "split_part(%s, %w, %n)", "split_part(%s, %w, -1)", "split_part(%s, %s, 1)", "CAST(%q AS text)", "CAST(%f AS text)", "CAST(%b AS text)", "CAST(%s AS varchar(2))", "(%s LIKE 'a_b' ESCAPE '')",
 		"substring(%s, %n, %n)", "substring(%s, %n)", "CAST(d AS text)", "CAST(ts AS text)", "var_pop(%i)", "var_samp(%i)", "variance(f)", "var_pop(f)", "stddev_pop(%i)", "stddev_samp(f)", "sem(%q)", "first(%i ORDER BY n)",

@@ -1,5 +1,11 @@
 package syntax
 
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
 // call parses what follows the name of a function.
 func (p *parser) call(name string, pos Pos) Expr {
 	e := &Call{Pos: pos, Name: name}
@@ -55,11 +61,80 @@ func (p *parser) arguments(e *Call) {
 	default:
 		p.accept("ALL")
 	}
-	e.Args = p.list()
+	for {
+		if p.isNamed() {
+			p.byName(e)
+			return
+		}
+		e.Args = append(e.Args, p.expr(lowest, false))
+		if !p.accept(",") {
+			break
+		}
+	}
 	if p.accept("ORDER") {
 		p.expect("BY")
 		e.OrderBy = p.orders()
 	}
+}
+
+// parameters are the names of the arguments of the functions that have names for them, as in
+// PostgreSQL. What is left out of make_interval is 0.
+var parameters = map[string][]string{
+	"make_date": {"year", "month", "day"}, "make_time": {"hour", "min", "sec"},
+	"make_timestamp": {"year", "month", "mday", "hour", "min", "sec"},
+	"make_interval":  {"years", "months", "weeks", "days", "hours", "mins", "secs"},
+}
+
+// isNamed says whether an argument with a name comes next: name => x, or name := x.
+func (p *parser) isNamed() bool {
+	t := p.peek()
+	if t.Type != word && t.Type != quoted {
+		return false
+	}
+	v := p.second().Value
+	return v == "=>" || v == ":="
+}
+
+// byName parses arguments with names, which come after those without.
+func (p *parser) byName(e *Call) {
+	names := parameters[e.Name]
+	if names == nil {
+		fail(p.pos(), e.Name+" has no names for its arguments: write them without names, in order")
+	}
+	given := make([]Expr, len(names))
+	if len(e.Args) > len(names) {
+		fail(p.pos(), e.Name+" has "+strconv.Itoa(len(names))+" arguments: "+strings.Join(names, ", "))
+	}
+	copy(given, e.Args)
+	for {
+		pos := p.pos()
+		if !p.isNamed() {
+			p.unexpected("an argument with a name, as before")
+		}
+		name, _ := p.label()
+		i := slices.Index(names, name)
+		switch {
+		case i < 0:
+			fail(pos, e.Name+" has no argument "+shown(name)+", expected "+strings.Join(names, ", "))
+		case given[i] != nil:
+			fail(pos, "the argument "+name+" is given twice")
+		}
+		p.next()
+		given[i] = p.expr(lowest, false)
+		if !p.accept(",") {
+			break
+		}
+	}
+	for i, x := range given {
+		switch {
+		case x != nil:
+		case e.Name == "make_interval":
+			given[i] = &Literal{Pos: e.Pos, Kind: Integer, Text: "0"}
+		default:
+			fail(e.Pos, e.Name+" lacks its argument "+names[i])
+		}
+	}
+	e.Args = given
 }
 
 // extract parses field FROM x; the field is a word or a string.

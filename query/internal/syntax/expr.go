@@ -250,24 +250,7 @@ func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 		return nil
 	}
 	p.next()
-	var list []Expr
-	var query *Select
-	p.parenthesised(func() {
-		switch t := p.peek(); {
-		case p.beginsQuery():
-			query = p.inQuery()
-		case p.is("ARRAY", "["):
-			p.next()
-			p.next()
-			list = p.list()
-			p.expect("]")
-		case t.Type == str:
-			list = p.elements()
-		default:
-			fail(p.pos(), "ANY and ALL are of ARRAY[...], of a list '{...}' or of a query; write IN (...) with "+
-				"the values")
-		}
-	})
+	list, query := p.anyOf()
 	if query != nil {
 		if some && op == "=" || !some && op == "<>" {
 			return &In{Pos: pos, X: x, Query: query, Not: op == "<>"}
@@ -284,6 +267,52 @@ func (p *parser) quantified(x Expr, op string, pos Pos) (e Expr) {
 			one = &Binary{Pos: pos, Op: join, X: e, Y: one}
 		}
 		e = one
+	}
+	return e
+}
+
+// anyOf parses the parentheses of ANY and ALL: a query or a list.
+func (p *parser) anyOf() (list []Expr, query *Select) {
+	p.parenthesised(func() {
+		switch t := p.peek(); {
+		case p.beginsQuery():
+			query = p.inQuery()
+		case p.is("ARRAY", "["):
+			p.next()
+			p.next()
+			list = p.list()
+			p.expect("]")
+		case t.Type == str:
+			list = p.elements()
+		default:
+			fail(p.pos(), "ANY and ALL are of ARRAY[...], of a list '{...}' or of a query; write IN (...) with "+
+				"the values")
+		}
+	})
+	return list, query
+}
+
+// likeAny parses what follows LIKE if it is ANY or ALL of a list, and joins a LIKE for each pattern
+// of the list. It returns nil if it is not.
+func (p *parser) likeAny(like Like) (e Expr) {
+	some := p.is("any", "(") || p.is("some", "(")
+	if like.Similar || like.Glob || !some && !p.is("ALL", "(") {
+		return nil
+	}
+	p.next()
+	at := p.pos()
+	list, query := p.anyOf()
+	if query != nil {
+		fail(at, "LIKE ANY and LIKE ALL of a query are not supported: write the patterns, LIKE ANY (ARRAY['a%', 'b%'])")
+	}
+	p.operators += 2 * len(list)
+	if p.operators > MaxOperators {
+		fail(at, "more than "+strconv.Itoa(MaxOperators)+" operators in one expression")
+	}
+	for _, pattern := range list {
+		one := like
+		one.Pattern = pattern
+		e = joined(like.Pos, map[bool]string{true: "OR", false: "AND"}[some], e, &one)
 	}
 	return e
 }
@@ -430,8 +459,11 @@ func (p *parser) membershipTail(x Expr, op string, pos Pos) (e Expr, open level)
 	}
 	like := &Like{
 		Similar: op == "SIMILAR", Pos: pos, X: x, ILike: op == "ILIKE", Glob: op == "glob", Not: negated,
-		Pattern: p.expr(membership+1, false),
 	}
+	if quantified := p.likeAny(*like); quantified != nil {
+		return quantified, primary
+	}
+	like.Pattern = p.expr(membership+1, false)
 	if !like.Glob && p.accept("ESCAPE") {
 		like.Escape = p.expr(membership+1, false)
 	}
@@ -489,7 +521,7 @@ func (p *parser) prefix(restricted bool) (x Expr) {
 				x = p.rowOf(Pos(t.Pos.Offset))
 			}
 		})
-		return x
+		return p.overlaps(x)
 	}
 	return p.operand(t)
 }
@@ -533,7 +565,7 @@ func (p *parser) operand(t *lexer.Token) Expr {
 				p.next()
 				r := &row{Ident: Ident{Pos: pos}}
 				p.parenthesised(func() { r.values = p.list() })
-				return r
+				return p.overlaps(r)
 			}
 		case "EXISTS":
 			if p.is("EXISTS", "(") {
@@ -669,7 +701,7 @@ func (p *parser) typed(kind string) Expr {
 // of their own. It returns nil if the word is an ordinary name.
 func (p *parser) typedCast(name string) Expr {
 	kind := lower(name)
-	if kind != "time" && kind != "uuid" && kind != "bytea" && kind != "blob" {
+	if kind != "time" && kind != "uuid" && kind != "bytea" && kind != "blob" && kind != "json" {
 		return nil
 	}
 	s := p.second()

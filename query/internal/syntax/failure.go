@@ -188,6 +188,8 @@ func elsewhere(word func(i int) string, at int) string {
 		return "LIMIT n BY is not supported: write QUALIFY row_number() OVER (PARTITION BY x ORDER BY y) <= n"
 	case w == "=>":
 		return "=> is not a comparison, expected >="
+	case w == ":=":
+		return ":= is not a comparison, expected ="
 	case w == "[" && (word(at-1) == "SELECT" || word(at-1) == ","):
 		return "lists in brackets are not supported; a name is in double quotes"
 	case w == "minus":

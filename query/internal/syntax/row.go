@@ -1,6 +1,9 @@
 package syntax
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // MaxRow is how many values a row may have.
 const MaxRow = 100
@@ -32,7 +35,7 @@ func (p *parser) rowOf(pos Pos) Expr {
 func single(e Expr) Expr {
 	if r, ok := e.(*row); ok {
 		fail(r.Pos, "a row of several values can only be compared: (a, b) = (1, 2), (a, b) < (1, 2), "+
-			"(a, b) IN ((1, 2), (3, 4))")
+			"(a, b) IN ((1, 2), (3, 4)), (a, b) OVERLAPS (c, d)")
 	}
 	return e
 }
@@ -73,6 +76,21 @@ func (p *parser) rowTail(x *row, op string, pos Pos) Expr {
 	}
 	fail(pos, "a row of several values can only be compared with =, <>, <, <=, >, >=, IN and IS")
 	return nil
+}
+
+// overlaps parses what follows an expression if that is a row and OVERLAPS follows: another row.
+// Both have two values.
+func (p *parser) overlaps(e Expr) Expr {
+	x, ok := e.(*row)
+	pos := p.pos()
+	if !ok || !p.accept("overlaps") {
+		return e
+	}
+	if len(x.values) != 2 {
+		fail(x.Pos, "OVERLAPS is between two rows of two values each: (begin, end) OVERLAPS (begin, end)")
+	}
+	y := p.otherRow(x, comparison+1)
+	return &Call{Pos: pos, Name: "overlaps", Args: append(slices.Clone(x.values), y.values...)}
 }
 
 // rowIs parses what follows a row and IS: it is NULL if all its values are.

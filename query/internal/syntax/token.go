@@ -264,7 +264,7 @@ const operatorBytes = "+-*/%^<>=!|&~#@?`:"
 // operators are those that velo knows, the longest first.
 var operators = []string{
 	"!~~*", "!~~", "~~*", "~~", "!~*", "->>", "#>>", "#>", "!~", "~*", "->", "||/", "|/",
-	"||", "<<", ">>", "<=", ">=", "<>", "!=", "==", "=>", "~", "+", "-", "*",
+	"||", "<<", ">>", "<=", ">=", "<>", "!=", "==", "=>", ":=", "~", "+", "-", "*",
 	"/", "%", "^@", "^", "<", ">", "=", "&", "|", "#", "@",
 }
 
@@ -272,7 +272,7 @@ var operators = []string{
 var mistaken = map[string]string{
 	"`": `names in double quotes: "size"`, "?": "CASE WHEN ... THEN ... ELSE ... END, or if(c, a, b)",
 	"===": "=", "!": "NOT", "!==": "<>", "&&": "AND",
-	"**": "^", "<=>": "IS NOT DISTINCT FROM", ":=": "=", "=<": "<=", "=!": "<>", "><": "<>",
+	"**": "^", "<=>": "IS NOT DISTINCT FROM", "=<": "<=", "=!": "<>", "><": "<>",
 }
 
 // operator is the end of the operator that begins at i, or i itself if there is none. A sign may

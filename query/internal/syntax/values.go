@@ -35,9 +35,21 @@ func (p *parser) values() *Select {
 	return q
 }
 
+// OnlyRows says whether a query is VALUES and nothing else. Its columns may have names.
+func (s *Select) OnlyRows() bool { return s.allRows() && !s.ends() }
+
 // onlyRows says whether a query is VALUES, maybe with an ORDER BY and a LIMIT.
-func (s *Select) onlyRows() bool {
-	return s.From.Rows != nil && len(s.Items) == 1 && s.Items[0].Star && s.Where == nil && s.From.Columns == nil
+func (s *Select) onlyRows() bool { return s.allRows() && s.From.Columns == nil }
+
+// allRows says whether the rows of a query, before an ORDER BY and a LIMIT, are those of VALUES.
+func (s *Select) allRows() bool {
+	if s.From.Rows == nil || len(s.Items) != 1 || !s.Items[0].Star || s.Items[0].Table != "" ||
+		len(s.Items[0].Exclude) > 0 {
+		return false
+	}
+	groups := len(s.GroupBy) > 0 || s.GroupAll || s.Having != nil
+	return !groups && !s.Distinct && len(s.DistinctOn) == 0 && s.Where == nil && s.Qualify == nil &&
+		len(s.From.Joins) == 0
 }
 
 // renamed parses the names of columns after the alias of a query in FROM.
