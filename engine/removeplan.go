@@ -13,10 +13,11 @@ import (
 
 // RemovePlan ends a plan while the engine goes on with the others. Plan, Snapshot, MoveShard and
 // some fields of Stats are of the plan that the engine has run the longest, of those that are left.
-// RemovePlan asks for an epoch, as Sync
-// does, and no snapshot after that epoch has the plan. The writer of the plan gets what that epoch
-// has: windows that have closed, changes, records that have passed through. It does not get what a
-// plan writes at the end of all input. Then the writer is closed, and RemovePlan returns.
+//
+// RemovePlan asks for an epoch, as Sync does, and no snapshot after that epoch has the plan. The
+// writer of the plan gets what that epoch has: windows that have closed, changes, records that have
+// passed through. It does not get what a plan writes at the end of all input. Then the writer is
+// closed, and RemovePlan returns.
 //
 // If ctx is done before, the plan is removed without that: its writer gets nothing more, and the
 // contexts of its calls are done. So a plan whose writer hangs, which holds the whole engine up,
@@ -90,7 +91,10 @@ func (e *Engine) lockToRemove(ctx context.Context, p *plan.Plan, certain func())
 	if err := e.inlets.lock(ctx); err != nil {
 		b := e.branchOf(p)
 		if b == nil || len(e.branches()) == 1 || b.output == nil || b.output.held().name == "" {
-			return nil, heldUp(e.heldBy(), err)
+			if o := e.heldBy(); o != nil && o.branch != b {
+				return nil, heldUp(o, err)
+			}
+			return nil, err
 		}
 		b.abandon()
 		certain()
@@ -124,11 +128,8 @@ func (b *branch) abandon() {
 	}
 }
 
-// heldUp adds to an error that the keeper is in a writer. o is nil if it is in none.
+// heldUp adds to an error whose writer a save waits for.
 func heldUp(o *output, err error) error {
-	if o == nil {
-		return err
-	}
 	return fmt.Errorf("the writer of %s %s, and a save waits for it: give RemovePlan more time, or remove that plan "+
 		"first: %w", nameOf(o.branch.cfg.Plan), o.held().words, err)
 }
