@@ -352,3 +352,18 @@ func TestReasonsAside(t *testing.T) {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}
 }
+
+// Goal: an error about a text names the values that made columns of numbers text, and of no others,
+// unless there are no others.
+func TestWhyText(t *testing.T) {
+	path := write(t, "trades.csv", "symbol,price,qty", "NVDA,1.5,10", "AAPL,2,n/a")
+	for sql, want := range map[string]string{
+		`SELECT symbol, price * qty AS v FROM "%s"`: `"qty" is text because of "n/a"`,
+		`SELECT sum(symbol) AS v FROM "%s"`:         `"symbol" is text because of "NVDA"`,
+	} {
+		_, errs, status := velo(t, "", fmt.Sprintf(sql, path))
+		if status != 1 || strings.Count(errs, "because of") != 1 || !strings.Contains(errs, want) {
+			t.Errorf("%s: status %d, %s", sql, status, errs)
+		}
+	}
+}

@@ -157,6 +157,8 @@ type guess struct {
 
 	// forced is the value that made the column text, and where is its place.
 	forced, where string
+	// mixed says that there were values before it which are of another type.
+	mixed bool
 }
 
 // column makes a column of a guess. all says that there is no more input than what was looked at.
@@ -171,11 +173,11 @@ func (c *guess) column(all bool) record.Field {
 // narrow keeps only the types that a value fits. It calls where for the place of the value, if that
 // matters.
 func (c *guess) narrow(value string, where func() string, fits func(t record.Type) bool) {
-	was := c.possible[0]
+	was, before := c.possible[0], c.some
 	c.some = true
 	c.possible = slices.DeleteFunc(c.possible, func(t record.Type) bool { return t != record.String && !fits(t) })
 	if was != record.String && c.possible[0] == record.String {
-		c.forced, c.where = value, where()
+		c.forced, c.where, c.mixed = value, where(), before
 	}
 }
 
@@ -450,8 +452,15 @@ func (f *files) because(sql string, err error) error {
 	if !strings.Contains(err.Error(), record.String.String()) {
 		return err // the error is about something else
 	}
+	var texts []*guess
 	for _, c := range f.guessed {
-		if c.where == "" || told == most || !mentions(sql, c.name) || c.column(false).Type != record.String {
+		if c.where != "" && mentions(sql, c.name) && c.column(false).Type == record.String {
+			texts = append(texts, c)
+		}
+	}
+	mixed := slices.ContainsFunc(texts, func(c *guess) bool { return c.mixed })
+	for _, c := range texts {
+		if told == most || mixed && !c.mixed { // it is a text all along, and nobody wonders why
 			continue
 		}
 		told++
