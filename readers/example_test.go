@@ -158,6 +158,6 @@ func ExampleNewNDJSONStream() {
 		fmt.Println(n.Of(row), "requests,", mean.Of(row), "ms")
 	}
 	// Output:
-	// line 3: column "ms": "\"slow\"" is a string, expected double precision
+	// line 3: column "ms": "slow" is a string, expected double precision
 	// 2 requests, 1.75 ms
 }

@@ -656,7 +656,11 @@ func (l *jsonLine) convert(r *jsonParser, b *record.Batch, column, row int, span
 		return nil
 	}
 	wrong := func() error {
-		return fmt.Errorf("%.40q is %v, expected %v", text, span.kind, l.format.cfg.Schema.Field(column).Type)
+		shown := fmt.Sprintf("%.40q", text)
+		if span.kind == jsonString && len(text) <= 40 && utf8.Valid(text) {
+			shown = string(text) // it has JSON's quotes and escapes
+		}
+		return fmt.Errorf("%s is %v, expected %v", shown, span.kind, l.format.cfg.Schema.Field(column).Type)
 	}
 	var err error
 	var ok bool

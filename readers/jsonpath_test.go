@@ -41,7 +41,7 @@ func TestJSONPaths(t *testing.T) {
 		{`{"a":{"b":"first"},"a":5}`, `5|NULL|NULL|NULL`},
 		{`{"a":{"b":"first","b":"second"}}`, `{"b":"first","b":"second"}|second|NULL|NULL`},
 		{`{"A":{"b":"other"}}`, `NULL|NULL|NULL|NULL`},
-		{`{"a":{"c":{"d":"text"}}}`, `!column "a.c.d": "\"text\"" is a string`},
+		{`{"a":{"c":{"d":"text"}}}`, `!column "a.c.d": "text" is a string`},
 		{`{"a":{"b":"x"}`, `!the record ends`},
 		{`{"a":{"b":"x",}}`, `!expected a name in quotes`},
 		{`{"a":{"b" "x"}}`, `!expected a colon`},

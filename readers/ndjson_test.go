@@ -422,7 +422,7 @@ func TestNDJSONErrors(t *testing.T) {
 		record.Field{Name: "at", Type: record.Timestamp, Nullable: true})
 	for line, want := range map[string]string{
 		`[1]`:                          "an array, expected an object",
-		`{"n":"12"}`:                   `column "n": "\"12\"" is a string, expected bigint`,
+		`{"n":"12"}`:                   `column "n": "12" is a string, expected bigint`,
 		`{"n":1.5}`:                    `column "n": "1.5" is not a bigint`,
 		`{"n":1e99}`:                   "out of range",
 		`{}`:                           `column "n": missing, and not nullable`,
