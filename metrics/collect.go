@@ -53,6 +53,8 @@ type Server struct {
 	Running, Streams          int
 	Results, Held             int64 // that are open
 	ResultBytes, SpilledBytes int64
+	PushBytes                 int64  // of the bodies of pushes that are held
+	PushesFull                uint64 // pushes that found no room for their bodies
 }
 
 // MaxSeriesOf is how many readers, and how many partitions and agents of each kind, an engine may

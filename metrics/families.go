@@ -543,6 +543,16 @@ var serverFamilies = []Family{
 		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Streams) },
 	},
 	{
+		Name: "velo_push_body_bytes", Unit: "bytes",
+		Help:     "Memory that the bodies of pushes take until the queues have their records.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.PushBytes) },
+	},
+	{
+		Name: "velo_pushes_full", Kind: Counter,
+		Help:     "Pushes that were answered with 429, because there was no room for their bodies.",
+		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.PushesFull) },
+	},
+	{
 		Name: "velo_queries", Kind: Counter,
 		Help:     "Statements over views that have been run, by any protocol.",
 		ofServer: func(s *Server, _ int) (float64, bool) { return number(s.Queries) },

@@ -102,26 +102,10 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	body, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
 	q := push.Request{Producer: producer, First: first, Whole: whole}
-	numbers, err := split(&q, to, r.Header.Get("Content-Type"), body)
+	a, err := s.take(w, r, to, q)
 	if err != nil {
-		return &Error{Status: http.StatusBadRequest, Code: "body", Message: err.Error()}
-	}
-	result, err := to.Push(r.Context(), q)
-	var rejected *push.RejectError
-	if err != nil && !errors.As(err, &rejected) {
 		return err
-	}
-	if rejected != nil {
-		e := &Error{Status: http.StatusUnprocessableEntity, Code: "rejected", Message: err.Error()}
-		for _, x := range rejected.Result.Rejects {
-			e.Faults = append(e.Faults, Fault{x.Reason, &Position{Line: numbers[x.Line-1]}})
-		}
-		return e
 	}
 	if sync {
 		for _, e := range engines {
@@ -129,10 +113,6 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-	}
-	a := pushAnswer{Taken: result.Taken, Duplicates: result.Duplicates, Rejected: result.Rejected, Next: result.Next}
-	for _, x := range result.Rejects {
-		a.Rejects = append(a.Rejects, pushReject{numbers[x.Line-1], x.Reason})
 	}
 	if !durable {
 		return writeJSON(w, http.StatusOK, a)
@@ -149,6 +129,43 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status, a)
 }
 
+// take reads the body of a push and pushes its lines. The memory of the body counts until then, and
+// the records are waited for without it.
+func (s *Server) take(w http.ResponseWriter, r *http.Request, to *push.Source, q push.Request) (pushAnswer, error) {
+	room := held{in: &s.bodies, of: to}
+	defer func() { room.giveBack(room.bytes) }() // also if parsing panics
+	body, err := room.read(w, r, s.cfg.Limits.BodyBytes)
+	if err != nil {
+		return pushAnswer{}, err
+	}
+	lines := bytes.Count(body, []byte{'\n'}) + 1 // or fewer, if lines are blank or records have several
+	if err := room.take(int64(lines) * lineBytes); err != nil {
+		return pushAnswer{}, err
+	}
+	q.Lines = make([][]byte, 0, lines)
+	numbers, err := split(&q, to, r.Header.Get("Content-Type"), body, make([]int, 0, lines))
+	if err != nil {
+		return pushAnswer{}, &Error{Status: http.StatusBadRequest, Code: "body", Message: err.Error()}
+	}
+	result, err := to.Push(r.Context(), q)
+	var rejected *push.RejectError
+	if errors.As(err, &rejected) {
+		e := &Error{Status: http.StatusUnprocessableEntity, Code: "rejected", Message: err.Error()}
+		for _, x := range rejected.Result.Rejects {
+			e.Faults = append(e.Faults, Fault{x.Reason, &Position{Line: numbers[x.Line-1]}})
+		}
+		return pushAnswer{}, e
+	}
+	if err != nil {
+		return pushAnswer{}, err
+	}
+	a := pushAnswer{Taken: result.Taken, Duplicates: result.Duplicates, Rejected: result.Rejected, Next: result.Next}
+	for _, x := range result.Rejects {
+		a.Rejects = append(a.Rejects, pushReject{numbers[x.Line-1], x.Reason})
+	}
+	return a, nil
+}
+
 func (s *Server) producer(w http.ResponseWriter, r *http.Request) error {
 	from, _, err := s.source(r)
 	if err != nil {
@@ -157,12 +174,13 @@ func (s *Server) producer(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, map[string]uint64{"next": from.Next(r.PathValue("producer"))})
 }
 
-// split makes lines of a body and notes the line of the body with which each begins.
-func split(q *push.Request, to *push.Source, contentType string, body []byte) (numbers []int, err error) {
+// split appends the lines of a body to q.Lines, and to numbers the line of the body with which each
+// of them begins.
+func split(q *push.Request, to *push.Source, contentType string, body []byte, numbers []int) ([]int, error) {
 	kind, parameters, err := mime.ParseMediaType(contentType)
 	q.CSV = err == nil && kind == "text/csv"
 	if q.CSV {
-		return splitCSV(q, to, parameters["header"] != "absent", body)
+		return splitCSV(q, to, parameters["header"] != "absent", body, numbers)
 	}
 	n := 0
 	for line := range bytes.Lines(body) {
@@ -175,18 +193,17 @@ func split(q *push.Request, to *push.Source, contentType string, body []byte) (n
 	return numbers, nil
 }
 
-// splitCSV makes records of a body of CSV. The header is no record, and has no number.
-func splitCSV(q *push.Request, to *push.Source, header bool, body []byte) (numbers []int, err error) {
-	all := push.SplitCSV(body)
-	if header && len(all) > 0 {
-		q.Fields, err = to.Fields(all[0].Text)
-		if err != nil {
-			return nil, err
-		}
-		all = all[1:]
-	}
-	for _, r := range all {
-		if len(r.Text) > 0 || q.Producer != "" {
+// splitCSV is split of a body of CSV. The header is no record, and has no number.
+func splitCSV(q *push.Request, to *push.Source, header bool, body []byte, numbers []int) (_ []int, err error) {
+	for r := range push.SplitCSV(body) {
+		switch {
+		case header:
+			header = false
+			q.Fields, err = to.Fields(r.Text)
+			if err != nil {
+				return nil, err
+			}
+		case len(r.Text) > 0 || q.Producer != "":
 			q.Lines, numbers = append(q.Lines, r.Text), append(numbers, r.Line)
 		}
 	}

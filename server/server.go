@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/velo-engine/velo/server/job"
+	"github.com/velo-engine/velo/server/push"
 	"github.com/velo-engine/velo/server/stats"
 	"github.com/velo-engine/velo/view"
 )
@@ -57,6 +58,9 @@ type Limits struct {
 	QueryTime    time.Duration // for a statement, up to its last row in memory
 	WriteTime    time.Duration // for the client to take a piece of the answer
 	ChangeGroups int           // groups of a view whose changes are streamed
+	// SourceBytes bounds the memory that bodies of pushes to one source take at once: the bodies,
+	// and 32 bytes for each of their lines. PushBytes bounds it for all sources. More get 429.
+	SourceBytes, PushBytes int64
 }
 
 // The default limits.
@@ -67,6 +71,8 @@ const (
 	DefaultQueryTime    = 30 * time.Second
 	DefaultWriteTime    = 30 * time.Second
 	DefaultChangeGroups = 100_000
+	DefaultSourceBytes  = sourceBodies * DefaultBodyBytes    // or sourceBodies times Limits.BodyBytes
+	DefaultPushBytes    = serverSources * DefaultSourceBytes // or serverSources times Limits.SourceBytes
 )
 
 func (l Limits) withDefaults() Limits {
@@ -76,6 +82,8 @@ func (l Limits) withDefaults() Limits {
 	l.QueryTime = cmp.Or(l.QueryTime, DefaultQueryTime)
 	l.WriteTime = cmp.Or(l.WriteTime, DefaultWriteTime)
 	l.ChangeGroups = cmp.Or(l.ChangeGroups, DefaultChangeGroups)
+	l.SourceBytes = cmp.Or(l.SourceBytes, sourceBodies*l.BodyBytes)
+	l.PushBytes = cmp.Or(l.PushBytes, serverSources*l.SourceBytes)
 	return l
 }
 
@@ -91,6 +99,7 @@ type Server struct {
 	mu       sync.Mutex // guards ended
 	ended    bool       // true after Close: no request begins any more
 	requests sync.WaitGroup
+	bodies   bodies         // what the bodies of pushes take
 	samplers stats.Samplers // what the counters of engines were a moment ago
 	// served and refused count requests. Statistic.
 	served, refused atomic.Uint64
@@ -115,6 +124,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), queries: make(chan struct{}, cfg.Limits.Queries),
 		streams: make(chan struct{}, cfg.Limits.Streams),
+		bodies: bodies{
+			ofSource: cfg.Limits.SourceBytes, ofAll: cfg.Limits.PushBytes, sources: map[*push.Source]int64{},
+		},
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.routes = s.paths()

@@ -45,12 +45,16 @@ type Use struct {
 	Queries, Streams int
 	// Requests have been answered, and Refused of them for lack of a right.
 	Requests, Refused uint64
+	// PushBytes are held by the bodies of pushes; PushesFull pushes found no room for theirs.
+	PushBytes  int64
+	PushesFull uint64
 }
 
 // Use says what the clients take now.
 func (s *Server) Use() Use {
+	held, full := s.bodies.use()
 	return Use{
-		s.cfg.Views.Use(), len(s.queries), len(s.streams), s.served.Load(), s.refused.Load(),
+		s.cfg.Views.Use(), len(s.queries), len(s.streams), s.served.Load(), s.refused.Load(), held, full,
 	}
 }
 

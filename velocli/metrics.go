@@ -276,7 +276,7 @@ func serverMetrics(jobs *job.Manager, listeners []listening) func(*server.Server
 			p.Server = &metrics.Server{
 				Requests: use.Requests, Refused: use.Refused, Queries: use.Served, Running: use.Running,
 				Streams: use.Streams, Results: use.Results, Held: use.Held, ResultBytes: use.Memory,
-				SpilledBytes: use.Spilled,
+				SpilledBytes: use.Spilled, PushBytes: use.PushBytes, PushesFull: use.PushesFull,
 			}
 			p.Server.Memory, p.Server.MemoryLimit = jobs.Memory()
 			for _, l := range listeners {

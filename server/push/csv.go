@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,16 +18,21 @@ type Record struct {
 }
 
 // SplitCSV splits a text into the records of a CSV, which may have newlines in quotes (RFC 4180). A
-// quote that is not closed goes on to the end. Blank lines are records.
-func SplitCSV(text []byte) (all []Record) {
-	for line := 1; len(text) > 0; {
-		n := recordEnd(text)
-		one := bytes.TrimSuffix(bytes.TrimSuffix(text[:n], []byte{'\n'}), []byte{'\r'})
-		all = append(all, Record{one, line})
-		line += bytes.Count(text[:n], []byte{'\n'})
-		text = text[n:]
+// quote that is not closed goes on to the end. Blank lines are records. The texts are parts of the
+// given one.
+func SplitCSV(text []byte) iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		rest := text
+		for line := 1; len(rest) > 0; {
+			n := recordEnd(rest)
+			one := bytes.TrimSuffix(bytes.TrimSuffix(rest[:n], []byte{'\n'}), []byte{'\r'})
+			if !yield(Record{one, line}) {
+				return
+			}
+			line += bytes.Count(rest[:n], []byte{'\n'})
+			rest = rest[n:]
+		}
 	}
-	return all
 }
 
 // recordEnd is where the first record of a CSV ends, after its newline.

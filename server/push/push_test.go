@@ -318,3 +318,44 @@ func TestDuplicatesWakeOthers(t *testing.T) {
 		t.Error("it still waits")
 	}
 }
+
+// Goal: a push whose parsing panics gives back its room in the queue and wakes who waits for it.
+// Method: a schema for batches that lacks a column of the parser's. A push that waits for room
+// waits until the channel moved is closed.
+func TestPanicGivesRoomBack(t *testing.T) {
+	s, _ := newSource(t)
+	r := s.Reader()
+	whole := s.schema
+	var err error
+	s.schema, err = record.NewSchema("orders", record.Field{Name: "k", Type: record.String})
+	must(t, err)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Fatal("parsing has not panicked")
+			}
+		}()
+		_, _ = s.Push(t.Context(), Request{Lines: records(1, 10)})
+	}()
+	moved := s.moved
+	s.mu.Lock()
+	parsing, queued := s.parsing, r.queued
+	s.mu.Unlock()
+	if parsing != 0 || queued != 0 {
+		t.Errorf("%d bytes are parsed and %d queued after a panic", parsing, queued)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = s.Push(t.Context(), Request{Lines: records(1, 10)})
+	}()
+	select {
+	case <-moved:
+	default:
+		t.Error("a panic wakes nobody")
+	}
+	s.schema = whole
+	res, err := s.Push(t.Context(), Request{Lines: records(1, 10)})
+	if err != nil || res.Taken != 10 {
+		t.Errorf("a push after panics: %+v, %v", res, err)
+	}
+}
