@@ -191,9 +191,10 @@ func TestWriterHangs(t *testing.T) {
 			if !strings.Contains(out.Hangs, "from "+c.call) || out.Slow == 0 || out.Waiting < 60*time.Millisecond {
 				t.Errorf("the counters are %+v", out)
 			}
-			if other := s.Of(1).Output; other.Hangs != "" || other.Slow > 0 {
-				t.Errorf("the other writer: %+v", other)
-			}
+			eventually(t, "the other writer does not hang", func() bool { // a stall may have made it slow
+				other := x.Stats().Of(1).Output
+				return other.Hangs == "" && other.Waiting < 60*time.Millisecond
+			})
 			if s.State.Saving.IsZero() {
 				t.Error("no save is under way")
 			}
@@ -372,9 +373,13 @@ func testStartWhileWriterHangs(t *testing.T, call, text, end string) {
 		e, err := engine.Start(ctx, cfg)
 		result <- started{e, err}
 	}()
-	ev := comes(t, told)
-	if ev.Kind != engine.WriterHangs || !strings.Contains(fmt.Sprint(ev.Err), "has not returned from "+call) {
-		t.Errorf("told %+v", ev)
+	// A stall can make a call of Recover last that long that comes before Save.
+	for said := ""; !strings.Contains(said, "has not returned from "+call+" "); {
+		ev := comes(t, told)
+		said = fmt.Sprint(ev.Err)
+		if call != "Save" && ev.Kind != engine.WriterHangs {
+			t.Errorf("told %+v", ev)
+		}
 	}
 	if end == "returns" {
 		let()
