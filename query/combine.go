@@ -50,8 +50,8 @@ func combine(text string, q *syntax.Select, g Catalog) (*compiler, error) {
 	leaves := q.Leaves()
 	for _, leaf := range leaves {
 		if leaf.From.Rows != nil {
-			c.fault(leaf.From.Pos, "VALUES in FROM, or with an ORDER BY or a LIMIT, is not supported in a set operation: "+
-				"write the rows alone, VALUES (1, 2), (3, 4)")
+			c.fault(leaf.From.Pos, "VALUES in FROM, or with an ORDER BY or a LIMIT, is not supported in a set "+
+				"operation: write the rows alone, VALUES (1, 2), (3, 4)")
 		}
 	}
 	if n := len(leaves); n > syntax.MaxSelects {
@@ -107,9 +107,8 @@ func writeOut(set *syntax.SetOperation) {
 					one.Items = append(one.Items, syntax.Item{Pos: x.Start(), Expr: x, Alias: name})
 				}
 				if *side != nil {
-					one = &syntax.Select{
-						Pos: q.Pos, Set: &syntax.SetOperation{Pos: q.Pos, Op: "UNION", All: true, Left: *side, Right: one},
-					}
+					both := &syntax.SetOperation{Pos: q.Pos, Op: "UNION", All: true, Left: *side, Right: one}
+					one = &syntax.Select{Pos: q.Pos, Set: both}
 				}
 				*side = one
 			}
