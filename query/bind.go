@@ -185,7 +185,7 @@ func (c *compiler) condition(e syntax.Expr, what string) *expr.Expr {
 func (c *compiler) boolean(v value, at syntax.Expr, what string) *expr.Expr {
 	v, ok := c.as(v, record.Bool, at)
 	if ok && v.e.Type() != record.Bool {
-		c.fault(at.Start(), "%s: %v is %v, expected boolean", what, at, v.e.Type())
+		c.fault(at.Start(), "%s: %v is %v, expected boolean%s", what, at, v.e.Type(), conditionInstead(v))
 		return nil
 	}
 	if !ok {
@@ -211,8 +211,11 @@ func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 		_, err = e.EvalFunc(nil)
 	}
 	text := reason(err)
-	if t == record.Timestamp {
-		text = fmt.Sprintf("%q %s", k.Text, text)
+	switch {
+	case t == record.Timestamp:
+		text = fmt.Sprintf("%q %s%s", k.Text, text, timeInstead(k.Text))
+	case isNumber(t):
+		text += ", which it meets here; CAST(x AS text) makes a text of the other value"
 	}
 	c.fault(at.Start(), "%s", text)
 	return v, false
@@ -749,7 +752,8 @@ func (c *compiler) unify(pos syntax.Pos, all []syntax.Expr, values []value) ([]*
 		case isNumber(t) && isNumber(u):
 			t = record.DecimalOf(record.MaxPrecision, 0)
 		default:
-			c.fault(pos, "%v and %v do not fit each other: %s, %s", t, u, all[0], all[i])
+			c.fault(pos, "%v and %v do not fit each other: %s, %s; CAST(x AS %v) makes one of the other", t, u, all[0],
+				all[i], t)
 			return nil, false
 		}
 		wide, scale = wide || v.e.Type().IsWide(), max(scale, v.e.Type().Scale())

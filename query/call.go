@@ -297,7 +297,11 @@ var instead = map[string]string{
 
 	"top": "LIMIT n at the end", "convert": "CAST(x AS text), or x::text", "split": "split_part(x, ',', 1)",
 	"string_to_array": "split_part(x, ',', 1)", "getdate": "now()", "sysdate": "now()", "curdate": "current_date",
-	"match":        "x ~ 'pattern'",
+	"match":     "x ~ 'pattern'",
+	"to_number": "CAST(replace(x, ',', '') AS decimal(18, 2))",
+	"isfinite":  "x IS NOT NULL, because no time is infinite", "current_time": "localtime",
+	"todate": "CAST(at AS date)", "todatetime": "CAST(x AS timestamp)", "tostring": "CAST(x AS text)",
+	"toint32": "CAST(x AS bigint)", "toint64": "CAST(x AS bigint)", "tofloat64": "CAST(x AS double precision)",
 	"regexp_match": "regexp_like(x, 'pattern') or regexp_substr(x, 'pattern')",
 	"json_query":   "x -> 'key', or x #> '{a,0}'",
 	"json_type":    "json_typeof(x)", "json_keys": "x -> 'key' for each key",
@@ -313,6 +317,7 @@ func (c *compiler) unknown(x *syntax.Call) bool {
 		return false
 	}
 	names := append(slices.AppendSeq(functionNames(), maps.Keys(aggregates)), userNames()...)
+	names = append(slices.AppendSeq(slices.AppendSeq(names, maps.Keys(synonyms)), maps.Keys(written)), "total")
 	slices.Sort(names)
 	hint := nearest(x.Name, names)
 	switch f := percentileNamed(x.Name); {
@@ -320,10 +325,10 @@ func (c *compiler) unknown(x *syntax.Call) bool {
 		hint = ": write approx_percentile(x, " + f + ")"
 	case x.Name == "unnest" || x.Name == "generate_series":
 		hint = ": a record is one row"
-	case strings.HasPrefix(x.Name, "json_") && strings.HasSuffix(x.Name, "_object"), x.Name == "json_object":
-		hint = ": functions that make JSON are not there"
 	case instead[x.Name] != "":
 		hint = ": write " + instead[x.Name]
+	case strings.HasPrefix(x.Name, "json") && distance(x.Name, nearestName(x.Name, names)) > 2:
+		hint = ": functions that make or change JSON are not there; x -> 'key' and x #> '{a,0}' read it"
 	}
 	c.fault(x.Pos, "there is no function %q%s", x.Name, hint)
 	return true
@@ -360,8 +365,12 @@ func (c *compiler) argument(v value, t record.Type, at syntax.Expr, of string) (
 	case t == record.Float64 && isNumber(u):
 		return c.to(v.e, t), true
 	}
-	c.fault(at.Start(), "%s of %s, expected %v", of, typeOf(v),
-		map[bool]string{true: "a number", false: want.String()}[t == anyNumber])
+	hint := ""
+	if t == record.String && !v.open && u != record.Bytes {
+		hint = ": write CAST(x AS text)"
+	}
+	c.fault(at.Start(), "%s of %s, expected %v%s", of, typeOf(v),
+		map[bool]string{true: "a number", false: want.String()}[t == anyNumber], hint)
 	return nil, false
 }
 

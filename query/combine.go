@@ -107,8 +107,8 @@ func writeOut(set *syntax.SetOperation) {
 					one.Items = append(one.Items, syntax.Item{Pos: x.Start(), Expr: x, Alias: name})
 				}
 				if *side != nil {
-					all := &syntax.SetOperation{Pos: q.Pos, Op: "UNION", All: true, Left: *side, Right: one}
-					one = &syntax.Select{Pos: q.Pos, Set: all}
+					both := &syntax.SetOperation{Pos: q.Pos, Op: "UNION", All: true, Left: *side, Right: one}
+					one = &syntax.Select{Pos: q.Pos, Set: both}
 				}
 				*side = one
 			}

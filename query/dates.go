@@ -498,7 +498,8 @@ func (c *compiler) timeField(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	name, is := x.Args[0].(*syntax.Literal)
 	if !is || name.Kind != syntax.String {
-		c.fault(x.Args[0].Start(), "the field of %s must be a text constant", x.Name)
+		c.fault(x.Args[0].Start(), "the field of %s must be a text constant, and comes first: %s('hour', at)", x.Name,
+			x.Name)
 		return v, false
 	}
 	field := fieldOf(name.Text)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/velo-engine/velo/core/expr"
+	"github.com/velo-engine/velo/internal/interval"
 	"github.com/velo-engine/velo/query/internal/syntax"
 )
 
@@ -42,11 +43,16 @@ func reason(err error) string {
 // nearest suggests the name that a misspelt one may have been meant to be, or says which names
 // there are.
 func nearest(name string, names []string) string {
-	best, least := "", len(name)/3+2
-	for _, n := range names {
-		if d := distance(strings.ToLower(name), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
+	best, least := "", len(name)/3+1 // how many letters may be wrong, and one
+	switch {
+	case len(name) <= 3:
+		least = 2
+	case len(name) <= 8:
+		least = 3
+	}
+	n := nearestName(name, names)
+	if d := distance(strings.ToLower(name), strings.ToLower(n)); n != "" && d < least {
+		best = n
 	}
 	switch {
 	case best != "":
@@ -55,6 +61,17 @@ func nearest(name string, names []string) string {
 		return ", expected one of " + strings.Join(names, ", ")
 	}
 	return ""
+}
+
+// nearestName is the name that is nearest to another, however far that is; "" if there are none.
+func nearestName(name string, names []string) (best string) {
+	least := 0
+	for _, n := range names {
+		if d := distance(strings.ToLower(name), strings.ToLower(n)); best == "" || d < least {
+			best, least = n, d
+		}
+	}
+	return best
 }
 
 // distance is the number of characters to insert, delete or change.
@@ -75,4 +92,28 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// timeInstead says what to write for a text that is no timestamp, and is something else.
+func timeInstead(text string) string {
+	_, _, err := interval.Of(text, "")
+	switch word := strings.ToLower(strings.TrimSpace(text)); {
+	case word == "now" || word == "today":
+		return "; now() and current_date are the time of the query"
+	case word == "yesterday" || word == "tomorrow":
+		return "; current_date - 1 is yesterday"
+	case strings.HasSuffix(word, "infinity"):
+		return "; no time is infinite, NULL may stand for it"
+	case err == nil && strings.ContainsAny(word, "dhimnsy:"):
+		return "; a length of time is written INTERVAL '" + text + "'"
+	}
+	return ""
+}
+
+// conditionInstead says what to write for a number as a condition.
+func conditionInstead(v value) string {
+	if isNumber(v.e.Type()) && !v.interval {
+		return ": write a comparison, such as x <> 0"
+	}
+	return ""
 }

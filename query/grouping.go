@@ -121,7 +121,7 @@ func (c *compiler) nameSets(keyOf map[string]string) {
 	}
 	if len(c.keyNames) == 0 { // only sets without keys
 		if len(c.plans.Sets) > 1 {
-			c.fault(c.query.Pos, "several sets without keys have the same group")
+			c.fault(c.query.Pos, "several sets without keys have the same group: write () once")
 		}
 		c.plans.Sets = nil
 	}

@@ -51,7 +51,7 @@ func (c *compiler) star() {
 				name = "column"
 			}
 		} else if names[name] {
-			c.fault(it.Pos, "two columns of the result are called %q", name)
+			c.fault(it.Pos, "two columns of the result are called %q: give one another name with AS", name)
 		}
 		for base, n := name, 2; names[name]; n++ {
 			name = fmt.Sprintf("%s_%d", base, n)

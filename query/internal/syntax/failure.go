@@ -76,6 +76,9 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 			return ErrorAt(text, Pos(list[i].Pos.Offset), "unexpected %s, expected %s", source(text, list[i]), hint)
 		}
 	}
+	if instead := unsupportedText(list, at); instead != "" {
+		return ErrorAt(text, f.pos, "%s", instead)
+	}
 	message := "unexpected " + source(text, list[at])
 	open, inside := unclosed(list[:at])
 	switch {
@@ -88,10 +91,73 @@ func explain(text string, list []lexer.Token, f *failure) *Error {
 			message += ", expected " + e
 		}
 	}
+	if hint := slip(list, at); hint != "" {
+		return ErrorAt(text, f.pos, "%s: %s", message, hint)
+	}
 	if t := list[at]; inside && t.Type == word && keywords[t.Value].use == reserved {
 		message += ": unclosed parenthesis that begins at " + where(text, open)
 	}
 	return ErrorAt(text, f.pos, "%s", message)
+}
+
+// unsupportedText is what to write for a text constant that follows what it cannot follow, such as
+// X'1F'; "" if it is another fault.
+func unsupportedText(list []lexer.Token, at int) string {
+	if t := list[at].Type; at == 0 || t != str && t != estr {
+		return ""
+	}
+	before := list[at-1]
+	adjacent := before.Pos.Offset+len(before.Value) == list[at].Pos.Offset
+	switch {
+	case adjacent && before.Value == "x":
+		return "X'...' is not supported: bytes are written '\\x1f'::bytea, and a number is not written in hex"
+	case adjacent && before.Value == "b":
+		return "B'...' is not supported: write a number; & and | are for the bits of bigints"
+	case before.Value == "variadic":
+		return "VARIADIC is not supported: write the arguments one by one"
+	case before.Type == word && keywords[before.Value].use != reserved && at > 1 &&
+		(list[at-2].Type == symbol || keywords[list[at-2].Value].use == reserved):
+		return "there is no type " + shown(before.Value) + " that is written before a text: write CAST('...' AS type)"
+	case before.Value == ")" && at > 3 && list[at-4].Value == "INTERVAL":
+		return "INTERVAL(n) is not supported: write INTERVAL '...' without digits in parentheses"
+	}
+	return ""
+}
+
+// slip guesses what a typing error was about; "" if there is no guess.
+func slip(list []lexer.Token, at int) string {
+	if at == 0 {
+		return ""
+	}
+	t, before, after := list[at], list[at-1].Value, ""
+	if !t.EOF() {
+		after = list[at+1].Value
+	}
+	isReserved := t.Type == word && keywords[t.Value].use == reserved
+	open, inside := unclosed(list[:at])
+	opener := sort.Search(at, func(i int) bool { return Pos(list[i].Pos.Offset) >= open })
+	switch {
+	case isReserved && (after == "," || after == "FROM" || after == ")" || binary[after] == comparison):
+		return "a name that is a word of SQL is in double quotes, \"" + lower(t.Value) + "\""
+	case before == "," && (isReserved || t.Value == "," || t.Value == ")" || t.EOF()):
+		return "there is a comma too many before it"
+	case t.Value == "(" && before == ")":
+		return "a call has one pair of parentheses, such as approx_percentile(x, 0.9)"
+	case t.Value == "," && at > 1 && list[at-2].Value == "BETWEEN":
+		return "write x BETWEEN 1 AND 5"
+	case t.Value == "," && inside && opener > 0 && list[opener-1].Value == "CAST":
+		return "write CAST(x AS type)"
+	case before == "indexed" && t.Value == "BY", t.Value == "indexed" && after == "BY",
+		t.Value == "NOT" && after == "indexed":
+		return "there are no indexes, leave INDEXED out"
+	case before == "variadic":
+		return "VARIADIC is not supported, write the arguments one by one"
+	case before == "prewhere":
+		return "PREWHERE is not supported, write WHERE"
+	case t.Value == "WITH" && lower(before) == "time":
+		return "a time of day has no zone, write TIME '10:00'"
+	}
+	return ""
 }
 
 // unsupported are the words that begin a clause that velo does not have, with what to write

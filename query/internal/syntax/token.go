@@ -141,13 +141,13 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 	case c == '\'':
 		end = closing(text, i+1, '\'', false)
 		if end < 0 {
-			return fail("unclosed string that begins at %s", where(text, Pos(i)))
+			return fail(unclosedText, where(text, Pos(i)))
 		}
 		return str, end, nil
 	case (c == 'e' || c == 'E') && strings.HasPrefix(text[i+1:], "'"):
 		end = closing(text, i+2, '\'', true)
 		if end < 0 {
-			return fail("unclosed string that begins at %s", where(text, Pos(i)))
+			return fail(unclosedText, where(text, Pos(i)))
 		}
 		return estr, end, nil
 	case c == '"':
@@ -185,7 +185,7 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 			if hint := mistaken[run]; hint != "" {
 				return fail("unknown operator %s, expected %s", shown(run), hint)
 			}
-			return fail("unknown operator %s", shown(run))
+			return fail("unknown operator %s: those of arrays, ranges, shapes and jsonb are not there", shown(run))
 		}
 		return symbol, end, nil
 	case c == '$' && isDigit(text, i+1):
@@ -201,7 +201,7 @@ func scanOne(text string, i int) (kind lexer.TokenType, end int, fault *Error) {
 		if r < utf8.RuneSelf && unicode.IsPrint(r) {
 			return fail("unexpected character %q", r)
 		}
-		return fail("unexpected character %q (%U)", r, r)
+		return fail("unexpected character %q (%U)%s", r, r, quoteFor(r))
 	}
 	size := 0
 	for end = i; ; end += size {
@@ -256,6 +256,17 @@ func number(text string, i int) (lexer.TokenType, int) {
 		}
 	}
 	return kind, i
+}
+
+// unclosedText is the fault of a text that does not end.
+const unclosedText = "unclosed string that begins at %s; a quote in a text is written twice: 'it''s'"
+
+// quoteFor is what to write for a quote of word processors; "" for other characters.
+func quoteFor(r rune) string {
+	if strings.ContainsRune("“”„«»‘’‚", r) {
+		return ": texts are in ' and names in \""
+	}
+	return ""
 }
 
 // operatorBytes are the bytes that PostgreSQL's operators are made of.

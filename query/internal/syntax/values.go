@@ -41,7 +41,7 @@ func (s *Select) OnlyRows() bool { return s.allRows() && !s.ends() }
 // onlyRows says whether a query is VALUES, maybe with an ORDER BY and a LIMIT.
 func (s *Select) onlyRows() bool { return s.allRows() && s.From.Columns == nil }
 
-// allRows says whether a query has all rows of VALUES, before an ORDER BY and a LIMIT.
+// allRows says whether a query, before its ORDER BY and LIMIT, has the rows of VALUES as they are.
 func (s *Select) allRows() bool {
 	if s.From.Rows == nil || len(s.Items) != 1 || !s.Items[0].Star || s.Items[0].Table != "" ||
 		len(s.Items[0].Exclude) > 0 {
