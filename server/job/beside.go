@@ -51,12 +51,18 @@ const StateCatchingUp State = "catching up"
 
 // Beside describes a replacement that runs beside its job.
 type Beside struct {
-	// State is Starting or StateCatchingUp.
-	State      State     `json:"state"`
-	Since      time.Time `json:"since"` // of the state
-	Generation int       `json:"generation"`
-	Objects    []Object  `json:"objects,omitempty"`
-	Memory     int64     `json:"memory,omitempty"`
+	// State is Starting, StateCatchingUp or BackingOff.
+	State State     `json:"state"`
+	Since time.Time `json:"since"` // of the state
+	// Cause is the last failure; "" before the first.
+	Cause string `json:"cause,omitempty"`
+	// Failures are how many failures there have been in a row.
+	Failures int `json:"failures,omitempty"`
+	// Next is when a replacement that backs off is started again; nil in every other state.
+	Next       *time.Time `json:"next,omitempty"`
+	Generation int        `json:"generation"`
+	Objects    []Object   `json:"objects,omitempty"`
+	Memory     int64      `json:"memory,omitempty"`
 }
 
 // String says it in words; nothing if there is none.
@@ -64,7 +70,14 @@ func (b *Beside) String() string {
 	if b == nil {
 		return ""
 	}
-	return fmt.Sprintf("generation %d, %s since %s", b.Generation, b.State, b.Since.Format(time.RFC3339))
+	text := fmt.Sprintf("generation %d, %s since %s", b.Generation, b.State, b.Since.Format(time.RFC3339))
+	if b.Failures > 0 {
+		text += fmt.Sprintf(", failures %d", b.Failures)
+	}
+	if b.Next != nil {
+		text += ", next try at " + b.Next.Format(time.RFC3339)
+	}
+	return text
 }
 
 // beside is a replacement that runs beside the job. The goroutine of the job alone uses it.
@@ -79,11 +92,14 @@ type beside struct {
 	// nil again and again while the catalog cannot be written.
 	began  chan besideStart
 	caught chan error
-	// ran says that it has been started. Then a failure may pass: failures counts them, and retry
-	// fires when it is started again; it is nil if nothing is waited for.
+	// ran says that it has been started. Then a failure may pass: failures counts them, and cause
+	// is the last. Retry fires at next, when it is started again; it is nil if nothing is waited
+	// for.
 	ran      bool
 	failures failures
+	cause    string
 	retry    *time.Timer
+	next     time.Time
 	// said says that it was said that the catalog cannot be written.
 	said    bool
 	outcome chan error
@@ -226,7 +242,11 @@ func (j *job) showBeside(s State) {
 	if b := j.beside; b != nil && s != "" {
 		j.seen.Replacement = &Beside{
 			State: s, Since: time.Now().UTC(), Generation: b.entry.Generation, Objects: b.program.Objects(),
-			Memory: b.program.Memory(),
+			Memory: b.program.Memory(), Cause: b.cause, Failures: b.failures.row,
+		}
+		if b.retry != nil {
+			next := b.next
+			j.seen.Replacement.Next = &next
 		}
 		j.besideText = b.entry.text
 		if b.running != nil {
@@ -328,7 +348,7 @@ func (j *job) besideFailed(err error) {
 		j.giveUp(fmt.Errorf("%w; it has failed %d times within %v", err, policy.Most, policy.Within))
 	default:
 		j.haltBeside()
-		b.retry = time.NewTimer(delay)
+		b.retry, b.next, b.cause = time.NewTimer(delay), time.Now().UTC().Add(delay), err.Error()
 		j.showBeside(BackingOff)
 		j.say(fmt.Sprintf("the replacement, generation %d, has failed, and is started again after %v: %v",
 			b.entry.Generation, delay, err))

@@ -27,6 +27,9 @@ func (p *fakeProgram) StartBeside(_ context.Context, folder string, say func(str
 	if p.of.dead.Load() || strings.Contains(p.text, "nostart") || strings.Contains(p.text, "forever") {
 		return nil, errors.New("it does not start")
 	}
+	if p.of.nobeside.Add(-1) >= 0 {
+		return nil, errors.New("the broker is away")
+	}
 	own := *p
 	own.beside = true
 	r, err := own.start(folder, false, say)
@@ -408,11 +411,66 @@ func TestBesideFails(t *testing.T) {
 	}
 	w.said("the replacement, generation 2, has failed, and is started again after ")
 	w.is("fp=1 view=v", 1)
-	w.catchingUp()
+	if r := w.catchingUp().Replacement; r.Failures != quick.Most-1 || r.Next != nil || r.Cause != "the broker is away" ||
+		!strings.HasSuffix(r.String(), ", failures 2") {
+		t.Errorf("the status of a replacement that runs again: %+v, %s", r, r)
+	}
 	w.f.candidate(w.dir, "one").caughtUp()
 	must(t, <-ended)
 	w.is("fp=2 slow", 2)
 	w.folders("1", "2")
+}
+
+// Goal: the status of a replacement that has failed says why, how often, and when it is tried again.
+// Method: a policy whose wait is longer than the test.
+func TestBesideNext(t *testing.T) {
+	w := newBeside(t, func(c *Config) { c.Policy = Policy{Min: time.Hour, Max: time.Hour, Most: 3, Within: time.Hour} })
+	ended := w.put("fp=2 slow")
+	if r := w.catchingUp().Replacement; r.Next != nil || r.Failures != 0 || r.Cause != "" ||
+		strings.Contains(r.String(), "fail") {
+		t.Errorf("before it fails: %+v", r)
+	}
+	before := time.Now()
+	w.f.candidate(w.dir, "one").end(errors.New("the broker is away"))
+	r := w.until("backing off", func(s Status) bool {
+		return s.Replacement != nil && s.Replacement.State == BackingOff
+	}).Replacement
+	if r.Failures != 1 || r.Cause != "the broker is away" || r.Next == nil || r.Next.Before(before.Add(time.Hour)) ||
+		r.Next.After(time.Now().Add(time.Hour)) || !strings.Contains(r.String(), ", failures 1, next try at 2") {
+		t.Errorf("after it has failed: %+v, %s", r, r)
+	}
+	must(t, w.m.Abort(t.Context(), "one"))
+	if err := <-ended; !errors.Is(err, errGivenUp) {
+		t.Errorf("put: %v", err)
+	}
+}
+
+// Goal: a replacement that is resumed after a restart and does not start then is tried again, as it
+// has run before; it is given up only after as many failures as a job may have. Method: managers
+// that are closed and opened again, with starts of replacements that fail.
+func TestBesideResumedFails(t *testing.T) {
+	w := newBeside(t)
+	w.put("fp=2 slow")
+	w.catchingUp()
+	reopen := func(fails int64) {
+		must(t, w.m.Close())
+		w.f = newFake()
+		w.f.nobeside.Store(fails)
+		w.m = open(t, w.dir, w.f)
+	}
+	reopen(int64(quick.Most) - 1)
+	if r := w.catchingUp().Replacement; r.Failures != quick.Most-1 || r.Generation != 2 {
+		t.Errorf("the replacement is %+v", r)
+	}
+	w.said("has failed, and is started again after ")
+	w.is("fp=1 view=v", 1)
+	reopen(int64(quick.Most))
+	w.until("given up", func(s Status) bool {
+		all, _, _ := w.m.Events().After(0, "one")
+		return s.Replacement == nil && strings.Contains(all[len(all)-1].Cause, "is given up, and the old job goes on")
+	})
+	w.is("fp=1 view=v", 1)
+	w.folders("1")
 }
 
 // TestBesideFullDisk takes the catalog away when a replacement has caught up: it takes over when it
@@ -440,10 +498,13 @@ func TestBesideFullDisk(t *testing.T) {
 // is aborted. Afterwards one of the two jobs runs alone, or the replacement goes on beside the old
 // one.
 func TestBesideCrash(t *testing.T) {
-	for _, end := range []string{"caught", "abort"} {
+	for _, end := range []string{"caught", "abort", "fails and caught", "fails and abort", "fails for good"} {
 		for step := range 20 {
 			if !crashBeside(t, end, step) {
-				want := map[string]int{"caught": 8, "abort": 6}[end]
+				// Each start is a step, and so is what follows the end.
+				want := map[string]int{
+					"caught": 8, "abort": 6, "fails and caught": 9, "fails and abort": 7, "fails for good": 8,
+				}[end]
 				if step != want {
 					t.Errorf("%s: there are %d steps, want %d", end, step, want)
 				}
@@ -483,12 +544,23 @@ func crashBeside(t *testing.T, end string, step int) (died bool) {
 	ended := make(chan error, 1)
 	go func() {
 		err := putBeside(first, dead, "one", "fp=2 slow")
-		if end == "caught" && errors.Is(err, context.Canceled) {
-			err = caught(first, "one")
-		} else if errors.Is(err, context.Canceled) {
-			err = first.Abort(context.Background(), "one")
+		begun := errors.Is(err, context.Canceled)
+		if begun && strings.HasPrefix(end, "fails") {
+			failBeside(w, first, dead, end == "fails for good")
 		}
-		ended <- err
+		switch {
+		case begun && strings.HasSuffix(end, "caught"):
+			err = caught(first, "one")
+		case begun && strings.HasSuffix(end, "abort"):
+			err = first.Abort(context.Background(), "one")
+		case begun:
+			err = nil
+		}
+		select {
+		case <-dead: // nobody hears what the process would have said
+		default:
+			ended <- err
+		}
 	}()
 	select {
 	case err := <-ended:
@@ -533,6 +605,32 @@ func crashBeside(t *testing.T, end string, step int) (died bool) {
 		t.Errorf("%s, step %d: %q", end, step, files)
 	}
 	return true
+}
+
+// failBeside has the replacement fail, and waits until it runs again, or for good, until it is given
+// up. Died is closed when the process ends.
+func failBeside(w *besideWorld, m *Manager, died chan struct{}, good bool) {
+	f := w.f
+	if good {
+		f.nobeside.Store(int64(quick.Most))
+	}
+	f.candidate(w.dir, "one").end(errors.New("the broker is away"))
+	for begin := time.Now(); time.Since(begin) < time.Minute; time.Sleep(time.Millisecond) {
+		select {
+		case <-died:
+			return
+		default:
+		}
+		s, _, _ := m.Get("one")
+		r := s.Replacement
+		if good && r == nil || !good && r != nil && r.Failures == 1 && r.State == StateCatchingUp {
+			break
+		}
+	}
+	j, err := m.find("one")
+	if err == nil {
+		_ = j.await(context.Background()) // its goroutine has come to the end of the step
+	}
 }
 
 // putBeside puts a text side by side. It waits until the replacement has begun or is given up, and

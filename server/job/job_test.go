@@ -34,8 +34,9 @@ type fake struct {
 	// faults are what must not happen.
 	faults []string
 	dead   atomic.Bool
-	// nostart is words of texts that do not start now.
 	starts atomic.Int64
+	// nobeside is how many of the next starts of replacements fail.
+	nobeside atomic.Int64
 }
 
 type fakeProgram struct {
@@ -554,9 +555,21 @@ type world struct {
 	died      chan struct{}
 }
 
-func (w *world) open() {
+// failuresLeft is how many failures the replacement of a job may have until it is given up.
+func (w *world) failuresLeft(name string) int64 {
+	s, _, _ := w.m.Get(name)
+	if s.Replacement == nil {
+		return 0
+	}
+	return int64(quick.Most - s.Replacement.Failures)
+}
+
+func (w *world) open(set ...func(*fake)) {
 	w.f = newFake()
 	f := w.f
+	for _, do := range set {
+		do(f)
+	}
 	died := make(chan struct{})
 	w.died = died
 	w.countdown.Store(-1)
@@ -605,7 +618,7 @@ func (w *world) step() {
 	text := rapid.SampledFrom([]string{"fp=1", "fp=1 x", "fp=2", "nostart fp=1", "forever fp=2", "bad"}).Draw(t, "text")
 	what := rapid.SampledFrom([]string{
 		"put", "put", "fresh", "start", "stop", "pause", "resume", "restart", "delete", "fail", "reopen", "beside",
-		"beside", "caught", "abort",
+		"beside", "caught", "abort", "fail beside", "reopen and fail beside",
 	}).Draw(t, "command")
 	before, is := w.jobs[name]
 	after := before
@@ -694,6 +707,33 @@ func (w *world) step() {
 			}
 		}
 		w.check()
+		return
+	case "fail beside": // once or twice, which is fewer than it may
+		fails := int64(rapid.IntRange(0, 1).Draw(t, "starts that fail"))
+		w.f.mu.Lock()
+		r := w.f.candidates[filepath.Join(w.dir, "jobs", name)]
+		w.f.mu.Unlock()
+		if r != nil && w.failuresLeft(name) > fails+1 {
+			begun := w.f.starts.Load()
+			w.f.nobeside.Store(fails)
+			r.end(errors.New("the broker is away"))
+			for w.f.starts.Load() < begun+fails+1 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		w.check()
+		return
+	case "reopen and fail beside":
+		if err := w.m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.open(func(f *fake) {
+			if before.beside != "" {
+				f.nobeside.Store(1)
+			}
+		})
+		w.check()
+		w.f.nobeside.Store(0) // it may be that the old job does not run, so nothing was resumed
 		return
 	case "reopen":
 		if err := w.m.Close(); err != nil {

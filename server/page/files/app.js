@@ -173,8 +173,10 @@ function replacementLine(j, engines, now) {
   if (!j.replacement) return null;
   const all = summaries(engines), read = all.reduce((n, e) => n + e.readers.reduce((m, r) => m + r.read, 0), 0);
   const lag = all.flatMap(e => e.readers).flatMap(r => r.lag || []);
-  return h('p', { class: 'replacement' }, `A replacement is ${j.replacement.state}, begun ${ago(j.replacement.since, now)}` +
-    (all.length ? `: ${count(read)} records read` + (lag.length ? `, ${waiting(lag)} to go` : '') + '. It takes over when it has caught up.' : '.'));
+  const r = j.replacement, failed = r.failures ? ` Failures in a row: ${r.failures}, the last: ${r.cause}.` : '';
+  if (r.next) return h('p', { class: 'replacement' }, `A replacement is ${r.state}, and is started again at ${clock(r.next)}.${failed}`);
+  return h('p', { class: 'replacement' }, `A replacement is ${r.state}, begun ${ago(r.since, now)}` +
+    (all.length ? `: ${count(read)} records read` + (lag.length ? `, ${waiting(lag)} to go` : '') + '. It takes over when it has caught up.' : '.') + failed);
 }
 
 // engineCards are the cards of an engine: its plans, event time, threads, state.
