@@ -344,8 +344,12 @@ func TestFailures(t *testing.T) {
 	f.mu.Lock()
 	r := f.live[filepath.Join(dir, "jobs", "jfp-x")]
 	f.mu.Unlock()
+	starts := f.starts.Load() // before it fails: it may be started again at once
 	r.end(errors.New("the disk is full"))
-	for begin := f.starts.Load(); f.starts.Load() == begin; time.Sleep(time.Millisecond) {
+	for begin := time.Now(); f.starts.Load() == starts; time.Sleep(time.Millisecond) {
+		if time.Since(begin) > time.Minute {
+			t.Fatal("it is not started again")
+		}
 	}
 	if s := settled(t, m)["jfp-x"]; s.State != Active {
 		t.Errorf("after a failure: %+v", s)
