@@ -172,6 +172,7 @@ func TestTimeFormat(t *testing.T) {
 		{"DD/MM/YYYY HH24:MI:SS", "31/12/2024 23:59:58", "2024-12-31T23:59:58Z", nil},
 		{"Mon DD, YYYY HH12:MI AM", "Jul 04, 2024 01:02 PM", "2024-07-04T13:02:00Z", nil},
 		{`yyyy-mm-dd"T"hh24:mi:ss.us`, "2024-01-02T03:04:05.000006", "2024-01-02T03:04:05.000006Z", nil},
+		{`"Month:" FMMonth, "DD" DD, "FM" YYYY`, "Month: May, DD 16, FM 1976", "1976-05-16T00:00:00Z", nil},
 		{`FMDD/FMMM/YYYY "BC"`, "3/1/2024 BC", "2024-01-03T00:00:00Z", nil},
 	} {
 		f, err := CompileTimeFormat(c.format, c.zone)
