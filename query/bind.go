@@ -214,6 +214,8 @@ func (c *compiler) as(v value, t record.Type, at syntax.Expr) (value, bool) {
 	switch {
 	case t == record.Timestamp:
 		text = fmt.Sprintf("%q %s%s", k.Text, text, timeInstead(k.Text))
+	case isNumber(t) && !strings.Contains(text, `"`):
+		text = fmt.Sprintf("%q is %s of %v", k.Text, text, t)
 	case isNumber(t):
 		text += ", which it meets here; CAST(x AS text) makes a text of the other value"
 	}

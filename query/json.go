@@ -15,7 +15,7 @@ var jsonFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"json_extract_scalar": (*compiler).jsonAt, "get_json_object": (*compiler).jsonAt,
 	"json_value":        (*compiler).jsonAt,
 	"json_extract_path": (*compiler).jsonPath, "json_extract_path_text": (*compiler).jsonPath,
-	"jsonb_extract_path": (*compiler).jsonPath, "jsonb_extract_path_text": (*compiler).jsonPath,
+	"jsonb_extract_path": (*compiler).jsonbPath, "jsonb_extract_path_text": (*compiler).jsonbPath,
 	"json_array_length": (*compiler).jsonOf, "jsonb_array_length": (*compiler).jsonOf,
 	"json_typeof": (*compiler).jsonOf, "jsonb_typeof": (*compiler).jsonOf, "json_valid": (*compiler).jsonOf,
 }
@@ -84,6 +84,14 @@ func (c *compiler) jsonAt(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, ok
 	}
 	return c.make(x.Pos, expr.JSONScalar, v.e)
+}
+
+// jsonbPath is jsonb_extract_path and jsonb_extract_path_text, which are refused: jsonb writes what
+// it finds anew, with blanks, in another order, and with other digits.
+func (c *compiler) jsonbPath(x *syntax.Call, _ leaf) (v value, ok bool) {
+	c.fault(x.Pos, "%s is not supported, because jsonb writes JSON anew: write %s, which has it as it is in the text",
+		x.Name, strings.Replace(x.Name, "jsonb", "json", 1))
+	return v, false
 }
 
 // jsonPath is json_extract_path(x, key, ...).

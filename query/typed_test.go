@@ -174,7 +174,7 @@ func TestTypedFaults(t *testing.T) {
 		`SELECT make_interval(days => 3, days => 4) FROM t`:        "the argument days is given twice",
 		`SELECT make_interval(0, years => 4) FROM t`:               "the argument years is given twice",
 		`SELECT make_date(2020, month => 4) FROM t`:                "make_date lacks its argument day",
-		`SELECT left(k, n => 4) FROM t`:                            "left has no names for its arguments",
+		`SELECT left(k, n => 4) FROM t`:                            "write those of left without names",
 		`SELECT v := 3 FROM t`:                                     ":= is not a comparison, expected =",
 		`SELECT (at, at, at) OVERLAPS (at, at) FROM t`:             "two rows of two values each",
 		`SELECT (v, v) OVERLAPS (v, v) FROM t`:                     "OVERLAPS of bigint, expected periods",

@@ -163,6 +163,11 @@ func fromTemplate(format string) string {
 	var out strings.Builder
 next:
 	for format != "" {
+		if text, quoted := strings.CutPrefix(format, `"`); quoted { // PostgreSQL has quotes around literals
+			text, format, _ = strings.Cut(text, `"`)
+			out.WriteString(text)
+			continue
+		}
 		for _, t := range timeTemplates {
 			if n := len(t.template); len(format) >= n && strings.EqualFold(format[:n], t.template) {
 				out.WriteString(t.directive)
@@ -170,9 +175,7 @@ next:
 				continue next
 			}
 		}
-		if format[0] != '"' { // PostgreSQL has quotes around literals
-			out.WriteByte(format[0])
-		}
+		out.WriteByte(format[0])
 		format = format[1:]
 	}
 	return out.String()

@@ -174,6 +174,7 @@ func TestTimeFormat(t *testing.T) {
 		{`yyyy-mm-dd"T"hh24:mi:ss.us`, "2024-01-02T03:04:05.000006", "2024-01-02T03:04:05.000006Z", nil},
 		{"YYYY-MM", "2024-05", "2024-05-01T00:00:00Z", nil},
 		{"%Y", "2024", "2024-01-01T00:00:00Z", nil},
+		{`"Month:" FMMonth, "DD" DD, "FM" YYYY`, "Month: May, DD 16, FM 1976", "1976-05-16T00:00:00Z", nil},
 		{`FMDD/FMMM/YYYY "BC"`, "3/1/2024 BC", "2024-01-03T00:00:00Z", nil},
 	} {
 		f, err := CompileTimeFormat(c.format, c.zone)

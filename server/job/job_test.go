@@ -568,6 +568,19 @@ func (w *world) failuresLeft(name string) int64 {
 	return int64(quick.Most - s.Replacement.Failures)
 }
 
+// dies counts a durable step, and says whether the process dies at it.
+func (w *world) dies() bool {
+	for {
+		n := w.countdown.Load()
+		if n < 0 {
+			return false
+		}
+		if w.countdown.CompareAndSwap(n, n-1) {
+			return n == 0
+		}
+	}
+}
+
 func (w *world) open(set ...func(*fake)) {
 	w.f = newFake()
 	f := w.f
@@ -579,7 +592,7 @@ func (w *world) open(set ...func(*fake)) {
 	w.countdown.Store(-1)
 	var once sync.Once
 	m, err := Open(Config{Dir: w.dir, Runner: w.f, Policy: quick, crash: func(string) {
-		if f.dead.Load() || w.countdown.Load() >= 0 && w.countdown.Add(-1) < 0 {
+		if f.dead.Load() || w.dies() {
 			f.dead.Store(true)
 			once.Do(func() { close(died) })
 			select {} // the goroutine of a process that is no more
@@ -747,7 +760,8 @@ func (w *world) step() {
 		w.check()
 		return
 	}
-	if rapid.IntRange(0, 4).Draw(t, "dies") == 0 {
+	mortal := rapid.IntRange(0, 4).Draw(t, "dies") == 0
+	if mortal {
 		w.countdown.Store(int64(rapid.IntRange(0, 4).Draw(t, "after")))
 	}
 	ended := make(chan error, 1)
@@ -763,14 +777,12 @@ func (w *world) step() {
 		w.check()
 		return
 	}
-	select {
-	case <-w.died: // at a step of another goroutine
+	if mortal && w.countdown.Swap(-1) < 0 { // at a step of another goroutine
+		<-w.died
 		w.crash(name, after)
 		w.check()
 		return
-	default:
 	}
-	w.countdown.Store(-1)
 	switch {
 	case refused:
 	case after.desired == shouldGo:

@@ -249,6 +249,10 @@ func (s *suite) rule(text string) string {
 		return "other: by rule: a bigint that meets a double precision becomes one, as in PostgreSQL"
 	case !lite && strings.Contains(text, "float4"):
 		return "other: by rule: real is double precision"
+	case !lite && wideNumber.MatchString(text) && strings.Contains(text, " / "):
+		return "other: by rule: a quotient of wide decimals has 16 digits after the point or more"
+	case !lite && strings.Contains(text, " ^ "):
+		return "other: by rule: a power is double precision"
 	case lite && strings.Contains(text, "<<62)*"):
 		return "other: by rule: a product that does not fit is NULL, and counted"
 	}

@@ -99,7 +99,8 @@ func (p *parser) isNamed() bool {
 func (p *parser) byName(e *Call) {
 	names := parameters[e.Name]
 	if names == nil {
-		fail(p.pos(), e.Name+" has no names for its arguments: write them without names, in order")
+		fail(p.pos(), "arguments by name are those of make_date, make_interval, make_time and make_timestamp only: "+
+			"write those of "+e.Name+" without names, in order")
 	}
 	given := make([]Expr, len(names))
 	if len(e.Args) > len(names) {

@@ -766,6 +766,9 @@ func (p *parser) cast(pos Pos, try bool) Expr {
 func (p *parser) typeName() TypeName {
 	t := TypeName{Pos: p.pos()}
 	var ok bool
+	if p.peek().Value == `"char"` {
+		fail(t.Pos, "there is no type \"char\" in quotes, one byte in PostgreSQL: write char, or text")
+	}
 	t.Name, ok = p.name()
 	if !ok {
 		p.unexpected("a type")
