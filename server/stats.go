@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -141,7 +142,7 @@ func shown(v reflect.Value) any {
 	case reflect.Interface, reflect.Pointer:
 		return shown(v.Elem())
 	case reflect.Struct:
-		all := map[string]any{}
+		all := make(map[string]any, v.NumField())
 		shownFields(v, all)
 		return all
 	case reflect.Slice, reflect.Array:
@@ -165,6 +166,7 @@ func shown(v reflect.Value) any {
 
 // shownFields adds the fields of a struct.
 func shownFields(v reflect.Value, to map[string]any) {
+	names := fieldNames(v.Type())
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		switch {
@@ -172,7 +174,7 @@ func shownFields(v reflect.Value, to map[string]any) {
 		case f.Anonymous && f.Type.Kind() == reflect.Struct:
 			shownFields(v.Field(i), to)
 		default:
-			to[underlined(f.Name)] = shown(v.Field(i))
+			to[names[i]] = shown(v.Field(i))
 		}
 	}
 }
@@ -190,3 +192,20 @@ func underlined(name string) string {
 	}
 	return b.String()
 }
+
+// fieldNames are the names of the fields of a struct as JSON shows them. The slice must not change.
+func fieldNames(t reflect.Type) []string {
+	known, ok := namesOfTypes.Load(t)
+	if ok {
+		return known.([]string)
+	}
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i] = underlined(t.Field(i).Name)
+	}
+	namesOfTypes.Store(t, names)
+	return names
+}
+
+// namesOfTypes has the []string of fieldNames by reflect.Type: only the types of statistics.
+var namesOfTypes sync.Map
