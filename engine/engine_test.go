@@ -519,7 +519,8 @@ func TestThreadsStay(t *testing.T) {
 	round(20)
 	before := threads(t)
 	round(100)
-	if after := threads(t); after > before+5 {
+	// A stall of the machine may have the runtime make some more; engines that leave one leave 100 or more.
+	if after := threads(t); after > before+40 {
 		t.Fatalf("%d threads after 20 engines, %d after 120", before, after)
 	}
 }
