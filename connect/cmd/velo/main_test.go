@@ -252,8 +252,8 @@ SELECT sum(k) AS k, max("offset") AS last FROM s`, brokers)
 	run.Stderr = &said
 	out, err := run.Output()
 	if run.ProcessState.ExitCode() != 2 || string(out) != "k,last\n3,3\n" ||
-		!strings.Contains(said.String(), "2 records could not be read and are not in the result, the first in "+
-			"offset 1: in/0, offset 1: ") {
+		!strings.Contains(said.String(), "2 records could not be read and are not in the result\n"+
+			"  1, the first in offset 1: in/0, offset 1: ") {
 		t.Errorf("%v: %s\n%s", err, out, said.String())
 	}
 	set, err := os.ReadFile(aside)
