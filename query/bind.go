@@ -471,7 +471,7 @@ func (c *compiler) binary(x *syntax.Binary, l leaf) (v value, ok bool) {
 		return c.arithmetic(x, a, b)
 	}
 	values := []value{a, b}
-	ok = c.exact([]syntax.Expr{x.X, x.Y}, values)
+	ok = c.jsonCompared(x.X, x.Y) && c.exact([]syntax.Expr{x.X, x.Y}, values)
 	if !ok {
 		return v, false
 	}

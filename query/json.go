@@ -1,6 +1,8 @@
 package query
 
 import (
+	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,7 +13,7 @@ import (
 
 // jsonFunctions are the functions of texts that are JSON. Their paths are constants.
 var jsonFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool){
-	"json_extract": (*compiler).jsonExtract, pathInside: (*compiler).jsonAt, "json_extract_string": (*compiler).jsonAt,
+	"json_extract": (*compiler).jsonAt, "json_extract_string": (*compiler).jsonAt,
 	"json_extract_scalar": (*compiler).jsonAt, "get_json_object": (*compiler).jsonAt,
 	"json_value":        (*compiler).jsonAt,
 	"json_extract_path": (*compiler).jsonPath, "json_extract_path_text": (*compiler).jsonPath,
@@ -20,16 +22,33 @@ var jsonFunctions = map[string]func(*compiler, *syntax.Call, leaf) (value, bool)
 	"json_typeof": (*compiler).jsonOf, "jsonb_typeof": (*compiler).jsonOf, "json_valid": (*compiler).jsonOf,
 }
 
-// pathInside is json_extract as the functions here need it: what a path leads to, as JSON. It is no
-// name that a query could have.
-const pathInside = "json at a path"
+// jsonCompared reports a comparison of JSON, in which a string has its quotes, with a constant text
+// that is no JSON. It would never be true, and DuckDB and PostgreSQL refuse it.
+func (c *compiler) jsonCompared(all ...syntax.Expr) bool {
+	found := slices.IndexFunc(all, isJSON)
+	if found < 0 {
+		return true
+	}
+	for _, e := range all {
+		k, is := e.(*syntax.Literal)
+		if is && k.Kind == syntax.String && !json.Valid([]byte(k.Text)) {
+			c.fault(k.Pos, "%s is JSON, in which a string keeps its quotes, and %s is no JSON: compare the text "+
+				"without quotes, which ->>, #>> and json_extract_string have", all[found], k)
+			return false
+		}
+	}
+	return true
+}
 
-// jsonExtract is json_extract, which is refused. DuckDB, MySQL and Trino keep the quotes of a
-// string and SQLite does not, so a comparison with 'x' is true in one and false in the others.
-func (c *compiler) jsonExtract(x *syntax.Call, _ leaf) (v value, ok bool) {
-	c.fault(x.Pos, "json_extract is not supported, because databases differ in whether a string keeps its quotes: "+
-		"write json_extract_string(x, '$.a') for a text without quotes, x -> 'a' or x #> '{a,0}' for JSON")
-	return v, false
+// isJSON says whether an expression is JSON that was found in a text, and no text without quotes.
+func isJSON(e syntax.Expr) bool {
+	switch x := e.(type) {
+	case *syntax.Binary:
+		return x.Op == "->"
+	case *syntax.Call:
+		return x.Name == "json_extract" || x.Name == "json_extract_path"
+	}
+	return false
 }
 
 // jsonOf is a function of a text that is JSON, or of what a path leads to in it.
@@ -43,7 +62,7 @@ func (c *compiler) jsonOf(x *syntax.Call, l leaf) (v value, ok bool) {
 	}
 	arg := x.Args[0]
 	if len(x.Args) == 2 {
-		arg = callOf(x, pathInside, x.Args...)
+		arg = callOf(x, "json_extract", x.Args...)
 	}
 	text, ok := c.textOf(arg, l, x.Name)
 	if !ok {
@@ -55,8 +74,8 @@ func (c *compiler) jsonOf(x *syntax.Call, l leaf) (v value, ok bool) {
 	return c.make(x.Pos, op, text)
 }
 
-// jsonAt is json_extract_string(x, path) and its relatives, which are texts. json_value
-// and json_extract_scalar are NULL for objects and arrays.
+// jsonAt is json_extract(x, path), which is JSON as in DuckDB, and its relatives, which are texts.
+// json_value and json_extract_scalar are NULL for objects and arrays.
 func (c *compiler) jsonAt(x *syntax.Call, l leaf) (v value, ok bool) {
 	if !c.arity(x, 2, 2) {
 		return v, false
@@ -71,7 +90,7 @@ func (c *compiler) jsonAt(x *syntax.Call, l leaf) (v value, ok bool) {
 		return v, false
 	}
 	scalar := x.Name == "json_value" || x.Name == "json_extract_scalar"
-	asText := x.Name != pathInside && !scalar
+	asText := x.Name != "json_extract" && !scalar
 	if len(keys) == 0 { // the value itself
 		e, ok := c.textOf(x.Args[0], l, x.Name)
 		if !ok || !scalar {

@@ -8,8 +8,9 @@ import (
 
 // in is an IN over constants, or a chain of comparisons if the list has other expressions.
 func (c *compiler) in(x *syntax.In, l leaf) (v value, ok bool) {
-	args, ok := c.same(x.Pos, l, append([]syntax.Expr{x.X}, x.List...)...)
-	if !ok {
+	all := append([]syntax.Expr{x.X}, x.List...)
+	args, ok := c.same(x.Pos, l, all...)
+	if !ok || !c.jsonCompared(all...) {
 		return v, false
 	}
 	constants := true
