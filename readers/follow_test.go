@@ -88,7 +88,7 @@ func TestFollow(t *testing.T) {
 	add(path, "a,b\n14,15\n")
 	look(csv, "14 15")
 	want := []string{
-		"8:28:bad:1 fields, expected 2",
+		"8:28:bad:1 field, expected 2",
 		"3:10:13,1:the record does not end: the file was cut short",
 	}
 	if !slices.Equal(rejects, want) {

@@ -470,7 +470,7 @@ func TestListenBadConnections(t *testing.T) {
 	}{
 		{"1,2\n" + oversize + "\n3,4\n", false, 2, 4, 2, "a record of more than 100 bytes"},
 		{"1,2\n" + oversize, false, 1, 4, 2, "a record of more than 100 bytes"},
-		{"\x00\xff\x16\x03\x01\n1,2\n", false, 1, 0, 1, "fields"},
+		{"\x00\xff\x16\x03\x01\n1,2\n", false, 1, 0, 1, "1 field, expected 2"},
 		{"1,2\n3,4", false, 1, 4, 2, "the record does not end: the connection was closed"},
 		{"1,2\n3,4", true, 1, 4, 2, "the record does not end: "},
 	} {

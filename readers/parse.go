@@ -425,6 +425,9 @@ func (r *delimitedParser) reject(b *record.Batch, reason error) bool {
 		// The number of fields goes before any other fault. Otherwise the reason would depend on
 		// which other records were read together with this one.
 		reason = fmt.Errorf("%d fields, expected %d", o.fields, len(r.lay.fields))
+		if o.fields == 1 {
+			reason = fmt.Errorf("1 field, expected %d", len(r.lay.fields))
+		}
 	}
 	if reason != errBlank && reason != errComment {
 		if !b.Reject(record.Reject{Offset: r.base + int64(r.pos), Line: r.lineAt(r.pos), Reason: reason, Bytes: line}) {

@@ -284,7 +284,7 @@ func TestQuotedEdges(t *testing.T) {
 		{"\"\"\"\",1\n\"\"\"\"\"\",2\n", []string{"\"|10", "\"\"|20"}},
 		{"a\"b,1\nc,2\n", []string{"a\"b|10", "c|20"}},
 		{"\"a\"b,1\nc,2\n", []string{"!1: column \"name\": bytes after the closing quote", "c|20"}},
-		{"\"a\"b\"\n,1\nc,2\n", []string{"!1: 1 fields", "NULL|10", "c|20"}},
+		{"\"a\"b\"\n,1\nc,2\n", []string{"!1: 1 field, expected 2", "NULL|10", "c|20"}},
 		{" \"a\",1\nc,2\n", []string{" \"a\"|10", "c|20"}},
 		{"\"a\" ,1\nc,2\n", []string{"!1: column \"name\": bytes after", "c|20"}},
 		{"c,2\na,\"1\nc,2\n", []string{"c|20", "!2: the quote at offset 6 is not closed"}},

@@ -247,7 +247,7 @@ func TestSelectFaults(t *testing.T) {
 		{"SELECT volume FROM sums WHERE symbol = $1", []any{"\xff"}, "not UTF-8", nil},
 		{"SELECT volume FROM sums LIMIT $1", []any{"x"}, "line 1, column 31", nil},
 		{"SELECT volume FROM $1", []any{"sums are long"}, "line 1, column", nil},
-		{"SELECT volume $1 FROM sums", []any{"sums are long"}, "line 1, column 15: unexpected $1", nil},
+		{"SELECT volume $1 FROM sums", []any{"sums are long"}, "line 1, column 15: unexpected text after", nil},
 		{"SELECT volume FROM sums OFFSET $1", []any{-1}, "line 1, column 32", nil},
 		{"SELECT 1 / (n - 3) FROM sums", nil, "division by zero", view.ErrRow},
 		{"SELECT 1 / (n - 3) FROM sums WHERE symbol = 'NVDA'", nil, "division by zero", view.ErrRow},

@@ -137,7 +137,7 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("status %d, %s", status, out)
 	}
 	for _, want := range []string{
-		":2: 1 fields, expected 2", `:5: column "value": "1.25" has more than 1 digits`,
+		":2: 1 field, expected 2", `:5: column "value": "1.25" has more than 1 digits`,
 		`:6: column "value": "x"`, `:7: column "value": "100.0" is out of range`,
 	} {
 		if !strings.Contains(stderr, path+want) {

@@ -199,7 +199,7 @@ func testSourceColumns(t *testing.T, cluster func(testing.TB, int32, ...string) 
 		{
 			SourceConfig{Format: CSV, Tombstones: RejectTombstones},
 			values, "7,x",
-			"7|x|k0|0|0|A|new, 7|x|NULL|0|3|A|NULL", "t/0, offset 2: the record has no value, t/0, offset 1: 1 fields",
+			"7|x|k0|0|0|A|new, 7|x|NULL|0|3|A|NULL", "t/0, offset 2: the record has no value, t/0, offset 1: 1 field,",
 		},
 		{
 			SourceConfig{Format: JSON, Tombstones: TombstoneRows},

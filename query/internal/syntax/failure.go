@@ -117,7 +117,8 @@ func unsupportedText(list []lexer.Token, at int) string {
 		return "VARIADIC is not supported: write the arguments one by one"
 	case before.Type == word && keywords[before.Value].use != reserved && at > 1 &&
 		(list[at-2].Type == symbol || keywords[list[at-2].Value].use == reserved):
-		return "there is no type " + shown(before.Value) + " that is written before a text: write CAST('...' AS type)"
+		return "unexpected text after " + shown(before.Value) + ": a name for a column is AS name, and a constant of " +
+			"a type is CAST('...' AS type)"
 	case before.Value == ")" && at > 3 && list[at-4].Value == "INTERVAL":
 		return "INTERVAL(n) is not supported: write INTERVAL '...' without digits in parentheses"
 	}
