@@ -372,8 +372,10 @@ func (k *keeper) save(now bool) error {
 		}
 		k.noteSaving(begin)
 	}
+	plans := k.engine.branches() // one that is abandoned may be gone when write returns
 	m, w, err := k.write(now)
-	for err != nil && k.outlasts() {
+	for err != nil && k.outlasts(plans) {
+		plans = k.engine.branches()
 		m, w, err = k.write(now)
 	}
 	took := time.Since(begin)
@@ -411,20 +413,20 @@ func (k *keeper) save(now bool) error {
 // outlastGrace is how long a save waits for the removal of a plan, before it counts as failed.
 const outlastGrace = 10 * time.Second
 
-// outlasts waits until a plan is removed that RemovePlan has abandoned, and because of which a save
-// may have failed. It returns false if there is none, or if that takes too long.
-func (k *keeper) outlasts() bool {
+// outlasts waits until one of the plans is removed that RemovePlan has abandoned, and because of
+// which a save of them may have failed. It returns false if there is none, or if that takes too
+// long.
+func (k *keeper) outlasts(plans []*branch) bool {
 	begin := time.Now()
 	defer func() { k.idle += time.Since(begin) }()
-	branches := k.engine.branches()
-	i := slices.IndexFunc(branches, func(b *branch) bool { return b.leaving.Load() })
+	i := slices.IndexFunc(plans, func(b *branch) bool { return b.leaving.Load() })
 	if i < 0 {
 		return false
 	}
 	t := time.NewTimer(outlastGrace)
 	defer t.Stop()
 	select {
-	case <-branches[i].removed:
+	case <-plans[i].removed:
 		return true
 	case <-k.engine.halted:
 	case <-t.C:
