@@ -62,7 +62,7 @@ func (e *Engine) RemovePlan(ctx context.Context, p *plan.Plan) error {
 var ErrRemoving = errors.New("it is being removed, when the runners are through with a long step and its writer is " +
 	"done")
 
-// removePlan removes a plan. It calls certain when that can no longer fail.
+// removePlan removes a plan. It calls certain when only the end of the engine can prevent that.
 func (e *Engine) removePlan(ctx context.Context, p *plan.Plan, certain func()) error {
 	b, err := e.lockToRemove(ctx, p, certain)
 	if err != nil {

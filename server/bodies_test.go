@@ -165,8 +165,9 @@ func TestPushBodiesAtOnce(t *testing.T) {
 		held, full := s.bodies.use()
 		if most.Load() > limit || s.bodies.most > limit || held != 0 || int(full) != refused || refused < clients/2 ||
 			taken == 0 {
-			t.Errorf("length known: %v: %d bodies are taken, %d refused, %d of that counted; at most %d bytes were given "+
-				"and %d counted, of %d; %d are held", known, taken, refused, full, most.Load(), s.bodies.most, limit, held)
+			t.Errorf("length known: %v: %d bodies are taken, %d refused, %d of that counted; at most %d bytes were "+
+				"given and %d counted, of %d; %d are held", known, taken, refused, full, most.Load(), s.bodies.most,
+				limit, held)
 		}
 		if use := s.Use(); use.PushBytes != 0 || int(use.PushesFull) != refused {
 			t.Errorf("the statistics say %+v", use)
@@ -327,8 +328,8 @@ func TestPushBodyIsWhole(t *testing.T) {
 				got, err := room.read(httptest.NewRecorder(), r, most)
 				good := err == nil && string(got) == text && room.bytes == int64(cap(got))
 				if good != (size <= most) || (err == nil) != good {
-					t.Errorf("%d bytes that say %d, in pieces of %d: %d bytes, %v, %d counted", size, says, piece, len(got), err,
-						room.bytes)
+					t.Errorf("%d bytes that say %d, in pieces of %d: %d bytes, %v, %d counted", size, says, piece,
+						len(got), err, room.bytes)
 				}
 				room.giveBack(room.bytes)
 			}

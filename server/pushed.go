@@ -129,8 +129,8 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, status, a)
 }
 
-// take reads the body of a push and pushes its lines. The memory of the body counts until then, and
-// the records are waited for without it.
+// take reads the body of a push and pushes its lines. The memory of the body counts until the
+// queues have the records, and no longer while sync or durable wait for them.
 func (s *Server) take(w http.ResponseWriter, r *http.Request, to *push.Source, q push.Request) (pushAnswer, error) {
 	room := held{in: &s.bodies, of: to}
 	defer func() { room.giveBack(room.bytes) }() // also if parsing panics

@@ -21,7 +21,7 @@ var queryBegin = regexp.MustCompile(`(?is)^(\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|
 // statementBegin is how SQL begins, after comments and brackets, whether velo has the statement or
 // not: if it does not, its error says what to write instead.
 var statementBegin = regexp.MustCompile(`(?is)^(\s|\(|--[^\n]*\n|/\*.*?\*/)*` +
-	`(SELECT|WITH|VALUES|EXPLAIN|CREATE|INSERT|FROM|DESCRIBE|DESC|SHOW|SUMMARIZE)\s`)
+	`(SELECT|WITH|VALUES|EXPLAIN|CREATE|INSERT|FROM|DESCRIBE|DESC|SHOW|SUMMARIZE)[\s(*"']`)
 
 // isStatement says whether an argument is SQL, and no file.
 func isStatement(arg string) bool {

@@ -101,12 +101,5 @@ func (p timePiece) appendPart(to []byte, part int, negative bool) []byte {
 	case part == 0 && isHour && p.pattern != "HH24":
 		part = 12
 	}
-	if !p.fill {
-		digits = 0
-	}
-	to = appendDigits(to, part, digits)
-	if p.ordinal != "" {
-		to = append(to, ordinalOf(part, p.ordinal == "TH")...)
-	}
-	return to
+	return p.appendNumber(to, part, digits)
 }

@@ -222,17 +222,21 @@ func appendToChar(e *Expr, to []byte, a []Value) ([]byte, error) {
 	return to, nil
 }
 
-func (p timePiece) append(to []byte, t time.Time) []byte {
-	number := func(n, digits int) []byte {
-		if !p.fill {
-			digits = 0
-		}
-		to = appendDigits(to, n, digits)
-		if p.ordinal != "" {
-			to = append(to, ordinalOf(n, p.ordinal == "TH")...)
-		}
-		return to
+// appendNumber appends n, which zeros fill up to a number of digits if the piece says so, and the
+// ending of an ordinal.
+func (p timePiece) appendNumber(to []byte, n, digits int) []byte {
+	if !p.fill {
+		digits = 0
 	}
+	to = appendDigits(to, n, digits)
+	if p.ordinal != "" {
+		to = append(to, ordinalOf(n, p.ordinal == "TH")...)
+	}
+	return to
+}
+
+func (p timePiece) append(to []byte, t time.Time) []byte {
+	number := func(n, digits int) []byte { return p.appendNumber(to, n, digits) }
 	name := func(s string, width int) []byte {
 		switch first := p.pattern[1]; {
 		case unicode.IsUpper(rune(first)):

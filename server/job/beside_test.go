@@ -411,7 +411,8 @@ func TestBesideFails(t *testing.T) {
 	}
 	w.said("the replacement, generation 2, has failed, and is started again after ")
 	w.is("fp=1 view=v", 1)
-	if r := w.catchingUp().Replacement; r.Failures != quick.Most-1 || r.Next != nil || r.Cause != "the broker is away" ||
+	r := w.catchingUp().Replacement
+	if r.Failures != quick.Most-1 || r.Next != nil || r.Cause != "the broker is away" ||
 		!strings.HasSuffix(r.String(), ", failures 2") {
 		t.Errorf("the status of a replacement that runs again: %+v, %s", r, r)
 	}
